@@ -1,0 +1,1 @@
+"""The orchestrator: chat turns, the aggregator of MCP servers, storage and the HTTP API."""

@@ -1,0 +1,1 @@
+"""One turn, from the stored message to the last event."""

@@ -1,0 +1,1 @@
+"""The words every floor shares: plain frozen values, no I/O."""

@@ -1,0 +1,111 @@
+"""Sessions, messages and turns as they are stored and as the API shows them."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.domain.tools import ToolCallStatus
+
+Role = Literal["user", "assistant", "tool"]
+TurnState = Literal["running", "finished", "failed", "interrupted", "cancelled"]
+FinishReason = Literal["stop", "length", "limit", "cancelled"]
+ToolCallState = Literal["planned", "started"] | ToolCallStatus
+
+
+class Value(BaseModel):
+    """A frozen value; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Session(Value):
+    """One stored chat."""
+
+    id: str
+    title: str
+    pinned: bool
+    created_at: str
+    updated_at: str
+    leaf_message_id: str | None = None
+    """Last message of the branch that is shown."""
+    running_turn_id: str | None = None
+    snippet: str | None = None
+    """Where a search found its words; `\\u0002` and `\\u0003` enclose each hit."""
+
+
+class RequestedToolCall(Value):
+    """A tool call as the model asked for it."""
+
+    tool_call_id: str
+    tool: str
+    """Qualified name."""
+    server: str
+    arguments: dict[str, Any]
+    invalid_arguments: str | None = None
+    """The model's text when it was not a JSON object."""
+
+
+class ToolCallRecord(Value):
+    """A tool call as it ended, or as far as it came."""
+
+    tool_call_id: str
+    tool: str
+    server: str
+    arguments: dict[str, Any]
+    state: ToolCallState
+    text: str = ""
+    """What the model saw."""
+    structured: Any = None
+    error: str | None = None
+    started_at: str | None = None
+    duration_ms: int | None = None
+
+
+class Message(Value):
+    """One stored entry of a session."""
+
+    id: str
+    session_id: str
+    parent_id: str | None
+    turn_id: str | None
+    role: Role
+    content: str
+    created_at: str
+    complete: bool = True
+    """False when the turn stopped in the middle of this message."""
+    reasoning: str = ""
+    reasoning_ms: int | None = None
+    reasoning_details: list[dict[str, Any]] = Field(
+        default_factory=list[dict[str, Any]], exclude=True
+    )
+    """Verbatim and in order, to be sent back to the model; never shown."""
+    tool_calls: list[RequestedToolCall] = Field(default_factory=list[RequestedToolCall])
+    tool_call: ToolCallRecord | None = None
+    """Set on messages of role `tool`."""
+    sources: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+
+
+class TurnError(Value):
+    """Why a turn failed."""
+
+    code: str
+    message: str
+    retryable: bool = False
+
+
+class Turn(Value):
+    """From one user message to the last event of its answer."""
+
+    id: str
+    session_id: str
+    user_message_id: str | None
+    assistant_message_id: str
+    """The id of the first assistant message of this turn."""
+    state: TurnState
+    model: str
+    finish_reason: FinishReason | None = None
+    error: TurnError | None = None
+    cost_microusd: int = 0
+    created_at: str
+    finished_at: str | None = None
+    last_seq: int = 0

@@ -1,0 +1,1 @@
+"""SQLite and JSON documents: the only place that knows SQL."""

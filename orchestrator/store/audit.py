@@ -1,0 +1,59 @@
+"""The audit trail: append-only rows, each holding the hash of the one before."""
+
+import hashlib
+import json
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from orchestrator.domain.times import now_rfc3339
+from orchestrator.store.schema import audit
+
+_FIRST = "0" * 64
+
+
+def append(
+    conn: Connection,
+    owner_id: str,
+    *,
+    actor: str,
+    action: str,
+    subject: str,
+    details: dict[str, Any] | None = None,
+) -> None:
+    """Record that `actor` did `action` to `subject`; `details` holds no content and no secrets."""
+    previous = conn.execute(
+        select(audit.c.hash)
+        .where(audit.c.owner_id == owner_id)
+        .order_by(audit.c.position.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    row = {
+        "owner_id": owner_id,
+        "at": now_rfc3339(),
+        "actor": actor,
+        "action": action,
+        "subject": subject,
+        "details": details or {},
+        "previous_hash": previous or _FIRST,
+    }
+    conn.execute(audit.insert(), {**row, "hash": _hash(row)})
+
+
+def first_broken_row(conn: Connection, owner_id: str) -> int | None:
+    """Return the position of the first row that was changed or follows a removed one."""
+    previous = _FIRST
+    rows = conn.execute(
+        select(audit).where(audit.c.owner_id == owner_id).order_by(audit.c.position)
+    ).mappings()
+    for row in rows:
+        content = {key: row[key] for key in row if key not in {"position", "hash"}}
+        if row["previous_hash"] != previous or row["hash"] != _hash(content):
+            return row["position"]
+        previous = row["hash"]
+    return None
+
+
+def _hash(row: dict[str, Any]) -> str:
+    text = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,199 @@
+"""Rows of `messages`: a tree per session; a branch is the path from a leaf to the root."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from orchestrator.domain.chat import Message, RequestedToolCall
+from orchestrator.domain.ids import new_id
+from orchestrator.domain.times import now_rfc3339
+from orchestrator.errors import NotFound
+from orchestrator.store.schema import messages, tool_calls
+from orchestrator.store.tool_calls import record_of
+
+_EMPTY: dict[str, Any] = {
+    "complete": True,
+    "reasoning": "",
+    "reasoning_ms": None,
+    "reasoning_details": [],
+    "tool_calls": [],
+    "tool_call_id": None,
+    "sources": [],
+}
+_CALL_COLUMNS = [column.label(f"call_{column.name}") for column in tool_calls.c]
+
+
+def insert_user(
+    conn: Connection, owner_id: str, session_id: str, parent_id: str | None, text: str, turn_id: str
+) -> str:
+    """Store what the owner wrote and return its id."""
+    message_id = new_id("msg")
+    place = {"session_id": session_id, "parent_id": parent_id, "turn_id": turn_id}
+    _insert(conn, owner_id, {"id": message_id, **place, "role": "user", "content": text})
+    return message_id
+
+
+def insert_assistant(
+    conn: Connection,
+    owner_id: str,
+    *,
+    message_id: str,
+    session_id: str,
+    parent_id: str | None,
+    turn_id: str,
+    text: str,
+    complete: bool,
+    reasoning: str = "",
+    reasoning_ms: int | None = None,
+    reasoning_details: list[dict[str, Any]] | None = None,
+    requested: list[RequestedToolCall] | None = None,
+    sources: list[dict[str, Any]] | None = None,
+) -> None:
+    """Store what the model answered in one round."""
+    row = {
+        "id": message_id,
+        "session_id": session_id,
+        "parent_id": parent_id,
+        "turn_id": turn_id,
+        "role": "assistant",
+        "content": text,
+        "complete": complete,
+        "reasoning": reasoning,
+        "reasoning_ms": reasoning_ms,
+        "reasoning_details": reasoning_details or [],
+        "tool_calls": [call.model_dump() for call in requested or []],
+        "sources": sources or [],
+    }
+    _insert(conn, owner_id, row)
+
+
+def insert_tool_results(
+    conn: Connection,
+    owner_id: str,
+    *,
+    session_id: str,
+    parent_id: str,
+    turn_id: str,
+    tool_call_ids: list[str],
+) -> str:
+    """Store one message per tool call, in order, and return the id of the last.
+
+    Their text lives in `tool_calls`.
+    """
+    place = {"session_id": session_id, "turn_id": turn_id, "role": "tool", "content": ""}
+    for tool_call_id in tool_call_ids:
+        row = {"id": new_id("msg"), "parent_id": parent_id, "tool_call_id": tool_call_id, **place}
+        _insert(conn, owner_id, row)
+        parent_id = row["id"]
+    return parent_id
+
+
+def branch(
+    conn: Connection, owner_id: str, session_id: str, leaf_message_id: str | None
+) -> list[Message]:
+    """Return the path from the root to `leaf_message_id`, oldest first."""
+    return [_message(row) for row in _branch_rows(conn, owner_id, session_id, leaf_message_id)]
+
+
+def page(
+    conn: Connection,
+    owner_id: str,
+    session_id: str,
+    leaf_message_id: str | None,
+    *,
+    limit: int,
+    before: str | None = None,
+) -> tuple[list[Message], str | None]:
+    """Return the newest messages of the branch, oldest first, and the cursor for older ones.
+
+    A page starts with a message of the owner where it can, so it may be longer than `limit`.
+    `before` is the cursor that the page after it returned. Raises NotFound when it is unknown.
+    """
+    rows = _branch_rows(conn, owner_id, session_id, leaf_message_id)
+    if before is not None:
+        places = [place for place, row in enumerate(rows) if row.id == before]
+        if not places:
+            raise NotFound(f"There is no message {before!r} on this branch.")
+        rows = rows[: places[0]]
+    start = max(0, len(rows) - limit)
+    while start > 0 and rows[start].role != "user":
+        start -= 1
+    items = [_message(row) for row in rows[start:]]
+    return items, (items[0].id if start > 0 else None)
+
+
+def last_of_turn(conn: Connection, owner_id: str, message_id: str, session_id: str) -> str:
+    """Return the message that a reply to `message_id` hangs under: the end of its turn's answer.
+
+    For a message of the owner that is the message itself. Raises NotFound.
+    """
+    row = conn.execute(
+        select(messages.c.id, messages.c.role, messages.c.turn_id).where(
+            messages.c.owner_id == owner_id,
+            messages.c.session_id == session_id,
+            messages.c.id == message_id,
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no message {message_id!r} in this session.")
+    if row.role == "user":
+        return row.id
+    return conn.execute(
+        select(messages.c.id)
+        .where(messages.c.owner_id == owner_id, messages.c.turn_id == row.turn_id)
+        .order_by(messages.c.position.desc())
+        .limit(1)
+    ).scalar_one()
+
+
+def count(conn: Connection, owner_id: str, session_id: str) -> int:
+    """Return how many messages the session holds, on all branches."""
+    return conn.execute(
+        select(func.count()).where(
+            messages.c.owner_id == owner_id, messages.c.session_id == session_id
+        )
+    ).scalar_one()
+
+
+def _insert(conn: Connection, owner_id: str, row: dict[str, Any]) -> None:
+    conn.execute(
+        messages.insert(), {**_EMPTY, **row, "owner_id": owner_id, "created_at": now_rfc3339()}
+    )
+
+
+def _branch_rows(
+    conn: Connection, owner_id: str, session_id: str, leaf_message_id: str | None
+) -> list[Row[Any]]:
+    rows = conn.execute(
+        select(messages, *_CALL_COLUMNS)
+        .outerjoin(tool_calls, tool_calls.c.id == messages.c.tool_call_id)
+        .where(messages.c.owner_id == owner_id, messages.c.session_id == session_id)
+        .order_by(messages.c.position)
+    ).all()
+    by_id = {row.id: row for row in rows}
+    path: list[Row[Any]] = []
+    row = by_id.get(leaf_message_id) if leaf_message_id else None
+    while row is not None:
+        path.append(row)
+        row = by_id.get(row.parent_id)
+    path.reverse()
+    return path
+
+
+def _message(row: Row[Any]) -> Message:
+    return Message(
+        id=row.id,
+        session_id=row.session_id,
+        parent_id=row.parent_id,
+        turn_id=row.turn_id,
+        role=row.role,
+        content=row.content,
+        created_at=row.created_at,
+        complete=row.complete,
+        reasoning=row.reasoning,
+        reasoning_ms=row.reasoning_ms,
+        reasoning_details=row.reasoning_details,
+        tool_calls=row.tool_calls,
+        tool_call=record_of(row, "call_") if row.tool_call_id else None,
+        sources=row.sources,
+    )

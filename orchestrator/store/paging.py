@@ -1,0 +1,26 @@
+"""Cursors: the sort key of the last row, opaque to the client."""
+
+import base64
+import binascii
+import json
+
+from orchestrator.errors import InvalidRequest
+
+
+def encode_cursor(*key: str | int) -> str:
+    """Return an opaque text for the sort key of the last row of a page."""
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, *kinds: type[str] | type[int]) -> list[str | int]:
+    """Return the key that `encode_cursor` was given.
+
+    Raises InvalidRequest when `cursor` is not one of ours or its parts are not of `kinds`.
+    """
+    try:
+        key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if [type(part) for part in key] == list(kinds):
+            return key
+    except (binascii.Error, ValueError, TypeError):
+        pass
+    raise InvalidRequest("The cursor is not one that this list gave out. Start without a cursor.")

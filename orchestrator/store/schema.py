@@ -1,0 +1,203 @@
+"""The tables. Times are RFC 3339 text in UTC, money is integer micro-dollars.
+
+Every row that belongs to a person carries `owner_id`, and no query of this house leaves it out.
+The migrations under `migrations/versions` create exactly this; a test compares the two.
+"""
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+
+def _owner() -> Column[str]:
+    return Column("owner_id", Text, ForeignKey("owners.id"), nullable=False)
+
+
+owners = Table(
+    "owners",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created_at", Text, nullable=False),
+)
+
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    Column("code_hash", Text, primary_key=True),
+    _owner(),
+    Column("created_at", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _owner(),
+    Column("cookie_hash", Text, nullable=False, unique=True),
+    Column("user_agent", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("last_used_at", Text, nullable=False),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _owner(),
+    Column("name", Text, nullable=False),
+    Column("token_hash", Text, nullable=False, unique=True),
+    Column("scope", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("last_used_at", Text),
+    Column("revoked_at", Text),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _owner(),
+    Column("title", Text, nullable=False),
+    Column("pinned", Boolean, nullable=False),
+    Column("leaf_message_id", Text),
+    Column("created_at", Text, nullable=False),
+    Column("updated_at", Text, nullable=False),
+    Index("sessions_by_owner", "owner_id", "pinned", "updated_at", "id"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("position", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    _owner(),
+    Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    # No cascade: SQLite follows cascades at most 1,000 levels deep, and chats are longer.
+    Column("parent_id", Text, ForeignKey("messages.id")),
+    Column("turn_id", Text),
+    Column("role", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("reasoning", Text, nullable=False),
+    Column("reasoning_ms", Integer),
+    Column("reasoning_details", JSON, nullable=False),
+    Column("tool_calls", JSON, nullable=False),
+    Column("tool_call_id", Text),
+    Column("sources", JSON, nullable=False),
+    Column("created_at", Text, nullable=False),
+    CheckConstraint("role IN ('user', 'assistant', 'tool')", name="known_role"),
+    Index("messages_by_session", "session_id", "position"),
+    Index("messages_by_parent", "parent_id"),
+    Index("messages_by_turn", "turn_id"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _owner(),
+    Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("client_message_id", Text),
+    Column("user_message_id", Text),
+    Column("parent_message_id", Text),
+    Column("assistant_message_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("finish_reason", Text),
+    Column("error", JSON),
+    Column("cost_microusd", Integer, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("finished_at", Text),
+    Column("last_seq", Integer, nullable=False),
+    UniqueConstraint("owner_id", "client_message_id", name="one_turn_per_client_message"),
+    CheckConstraint(
+        "state IN ('running', 'finished', 'failed', 'interrupted', 'cancelled')", name="known_state"
+    ),
+    Index("turns_by_session", "session_id", "created_at"),
+    Index("turns_running", "state", sqlite_where=Column("state", Text) == "running"),
+)
+
+turn_events = Table(
+    "turn_events",
+    metadata,
+    Column("turn_id", Text, ForeignKey("turns.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+tool_calls = Table(
+    "tool_calls",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _owner(),
+    Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("turn_id", Text, ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("server", Text, nullable=False),
+    Column("arguments", JSON, nullable=False),
+    Column("arguments_hash", Text, nullable=False),
+    Column("read_only", Boolean, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("structured", JSON(none_as_null=True)),
+    Column("error", Text),
+    Column("started_at", Text),
+    Column("duration_ms", Integer),
+    Index("tool_calls_by_turn", "turn_id"),
+    Index("tool_calls_by_session", "session_id"),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _owner(),
+    # No foreign key: what was spent stays known when the chat is deleted.
+    Column("session_id", Text, nullable=False),
+    Column("turn_id", Text, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("completion_tokens", Integer, nullable=False),
+    Column("reasoning_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
+    Column("cost_microusd", Integer, nullable=False),
+    Column("generation_id", Text),
+    Column("created_at", Text, nullable=False),
+    Index("usage_by_owner", "owner_id", "created_at"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("position", Integer, primary_key=True),
+    _owner(),
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("details", JSON, nullable=False),
+    Column("previous_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Index("audit_by_owner", "owner_id", "position"),
+)

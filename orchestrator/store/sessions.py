@@ -1,0 +1,134 @@
+"""Rows of `sessions`: one stored chat each."""
+
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, delete, false, or_, select, update
+
+from orchestrator.domain.chat import Session
+from orchestrator.domain.ids import new_id
+from orchestrator.domain.times import now_rfc3339
+from orchestrator.errors import NotFound
+from orchestrator.store.paging import decode_cursor, encode_cursor
+from orchestrator.store.schema import sessions, turns
+from orchestrator.store.search import sessions_matching
+
+_RUNNING = (
+    select(turns.c.id)
+    .where(turns.c.session_id == sessions.c.id, turns.c.state == "running")
+    .order_by(turns.c.created_at.desc())
+    .limit(1)
+    .correlate(sessions)
+    .scalar_subquery()
+    .label("running_turn_id")
+)
+_COLUMNS = [column for column in sessions.c if column.name != "owner_id"]
+
+
+def create(conn: Connection, owner_id: str, title: str) -> str:
+    """Store an empty session and return its id."""
+    session_id, now = new_id("ses"), now_rfc3339()
+    row = {"id": session_id, "owner_id": owner_id, "title": title, "pinned": False}
+    conn.execute(sessions.insert(), {**row, "created_at": now, "updated_at": now})
+    return session_id
+
+
+def get(conn: Connection, owner_id: str, session_id: str) -> Session:
+    """Return the session. Raises NotFound."""
+    row = (
+        conn.execute(
+            select(*_COLUMNS, _RUNNING).where(
+                sessions.c.owner_id == owner_id, sessions.c.id == session_id
+            )
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        raise NotFound(f"There is no session {session_id!r}.")
+    return _session(row)
+
+
+def listed(
+    conn: Connection,
+    owner_id: str,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    words: str | None = None,
+    after: str | None = None,
+    before: str | None = None,
+) -> tuple[list[Session], str | None]:
+    """Return a page of sessions, pinned first, then the last used first, and the next cursor.
+
+    With `words` only sessions whose title or text has them all, with a snippet. `after` and
+    `before` are RFC 3339 times of last use.
+    """
+    key = (sessions.c.pinned, sessions.c.updated_at, sessions.c.id)
+    query = select(*_COLUMNS, _RUNNING).where(sessions.c.owner_id == owner_id)
+    snippets: dict[str, str] = {}
+    if words is not None:
+        snippets = sessions_matching(conn, owner_id, words)
+        query = query.where(sessions.c.id.in_(snippets) if snippets else false())
+    if after is not None:
+        query = query.where(sessions.c.updated_at >= after)
+    if before is not None:
+        query = query.where(sessions.c.updated_at < before)
+    if cursor is not None:
+        query = query.where(_past(cursor))
+    rows = conn.execute(query.order_by(*(c.desc() for c in key)).limit(limit + 1)).mappings().all()
+    page = [_session(row, snippets.get(row["id"])) for row in rows[:limit]]
+    if len(rows) <= limit:
+        return page, None
+    last = page[-1]
+    return page, encode_cursor(int(last.pinned), last.updated_at, last.id)
+
+
+def rename(conn: Connection, owner_id: str, session_id: str, title: str) -> None:
+    """Set the title. Raises NotFound."""
+    _update(conn, owner_id, session_id, title=title)
+
+
+def pin(conn: Connection, owner_id: str, session_id: str, *, pinned: bool) -> None:
+    """Pin or unpin. Raises NotFound."""
+    _update(conn, owner_id, session_id, pinned=pinned)
+
+
+def move_leaf(conn: Connection, owner_id: str, session_id: str, leaf_message_id: str) -> None:
+    """Make `leaf_message_id` the end of the branch that is shown, and the session just used."""
+    _update(conn, owner_id, session_id, leaf_message_id=leaf_message_id, updated_at=now_rfc3339())
+
+
+def remove(conn: Connection, owner_id: str, session_id: str) -> None:
+    """Delete the session with its messages, turns, events and tool calls. Raises NotFound."""
+    done = conn.execute(
+        delete(sessions).where(sessions.c.owner_id == owner_id, sessions.c.id == session_id)
+    )
+    if done.rowcount == 0:
+        raise NotFound(f"There is no session {session_id!r}.")
+
+
+def _update(conn: Connection, owner_id: str, session_id: str, **values: Any) -> None:
+    done = conn.execute(
+        update(sessions)
+        .where(sessions.c.owner_id == owner_id, sessions.c.id == session_id)
+        .values(**values)
+    )
+    if done.rowcount == 0:
+        raise NotFound(f"There is no session {session_id!r}.")
+
+
+def _past(cursor: str) -> Any:
+    pinned, updated_at, session_id = decode_cursor(cursor, int, str, str)
+    return or_(
+        sessions.c.pinned < bool(pinned),
+        and_(sessions.c.pinned == bool(pinned), sessions.c.updated_at < updated_at),
+        and_(
+            sessions.c.pinned == bool(pinned),
+            sessions.c.updated_at == updated_at,
+            sessions.c.id < session_id,
+        ),
+    )
+
+
+def _session(row: RowMapping, snippet: str | None = None) -> Session:
+    return Session(**row, snippet=snippet)

@@ -1,0 +1,161 @@
+"""Rows of `turns` and their append-only `turn_events`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from orchestrator.domain.chat import FinishReason, Turn, TurnError, TurnState
+from orchestrator.domain.times import now_rfc3339
+from orchestrator.errors import NotFound
+from orchestrator.store.schema import owners, turn_events, turns
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One event as it is stored and sent: `data` is its JSON text in UTF-8."""
+
+    seq: int
+    type: str
+    data: bytes
+
+
+def insert(
+    conn: Connection,
+    owner_id: str,
+    turn: Turn,
+    *,
+    client_message_id: str | None,
+    parent_message_id: str | None,
+    settings: dict[str, Any],
+) -> None:
+    """Store a new running turn."""
+    row = turn.model_dump(exclude={"error"})
+    row |= {"owner_id": owner_id, "client_message_id": client_message_id, "settings": settings}
+    conn.execute(turns.insert(), {**row, "parent_message_id": parent_message_id})
+
+
+def get(conn: Connection, owner_id: str, turn_id: str) -> Turn:
+    """Return the turn. Raises NotFound."""
+    row = conn.execute(_select(owner_id).where(turns.c.id == turn_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no turn {turn_id!r}.")
+    return _turn(row)
+
+
+def with_client_message(conn: Connection, owner_id: str, client_message_id: str) -> Turn | None:
+    """Return the turn that this message of the client started, if it did."""
+    query = _select(owner_id).where(turns.c.client_message_id == client_message_id)
+    row = conn.execute(query).one_or_none()
+    return _turn(row) if row else None
+
+
+def with_ids(conn: Connection, owner_id: str, turn_ids: set[str]) -> list[Turn]:
+    """Return those of the turns that exist, oldest first."""
+    query = _select(owner_id).where(turns.c.id.in_(turn_ids)).order_by(turns.c.created_at)
+    return [_turn(row) for row in conn.execute(query)]
+
+
+def running_in(conn: Connection, owner_id: str, session_id: str) -> list[str]:
+    """Return the ids of the turns of the session that are running."""
+    return list(
+        conn.execute(
+            select(turns.c.id).where(
+                turns.c.owner_id == owner_id,
+                turns.c.session_id == session_id,
+                turns.c.state == "running",
+            )
+        ).scalars()
+    )
+
+
+def left_running(conn: Connection) -> list[tuple[str, Turn]]:
+    """Return (owner id, turn) for every turn that a crash left running, of all owners."""
+    query = (
+        select(owners.c.id.label("of_owner"), turns)
+        .join(turns, turns.c.owner_id == owners.c.id)
+        .where(turns.c.state == "running")
+    )
+    return [(row.of_owner, _turn(row)) for row in conn.execute(query)]
+
+
+def finish(
+    conn: Connection,
+    owner_id: str,
+    turn_id: str,
+    *,
+    state: TurnState,
+    last_seq: int,
+    cost_microusd: int,
+    finish_reason: FinishReason | None = None,
+    error: TurnError | None = None,
+) -> None:
+    """Store how the turn ended."""
+    conn.execute(
+        update(turns)
+        .where(turns.c.owner_id == owner_id, turns.c.id == turn_id)
+        .values(
+            state=state,
+            last_seq=last_seq,
+            cost_microusd=cost_microusd,
+            finish_reason=finish_reason,
+            error=error.model_dump() if error else None,
+            finished_at=now_rfc3339(),
+        )
+    )
+
+
+def append_events(conn: Connection, events: Sequence[tuple[str, StoredEvent]]) -> None:
+    """Store (turn id, event) pairs; a sequence number that exists is refused by the key."""
+    conn.execute(
+        turn_events.insert(),
+        [
+            {"turn_id": turn_id, "seq": event.seq, "type": event.type, "data": event.data}
+            for turn_id, event in events
+        ],
+    )
+
+
+def events_after(
+    conn: Connection, owner_id: str, turn_id: str, after: int, *, limit: int
+) -> list[StoredEvent]:
+    """Return the events of the owner's turn whose sequence number is above `after`."""
+    rows = conn.execute(
+        select(turn_events.c.seq, turn_events.c.type, turn_events.c.data)
+        .join(turns, turns.c.id == turn_events.c.turn_id)
+        .where(turns.c.owner_id == owner_id, turns.c.id == turn_id, turn_events.c.seq > after)
+        .order_by(turn_events.c.seq)
+        .limit(limit)
+    )
+    return [StoredEvent(row.seq, row.type, row.data) for row in rows]
+
+
+def last_seq(conn: Connection, owner_id: str, turn_id: str) -> int:
+    """Return the highest sequence number in the log of the owner's turn, 0 without any."""
+    return conn.execute(
+        select(func.coalesce(func.max(turn_events.c.seq), 0))
+        .join(turns, turns.c.id == turn_events.c.turn_id)
+        .where(turns.c.owner_id == owner_id, turns.c.id == turn_id)
+    ).scalar_one()
+
+
+def _select(owner_id: str) -> Any:
+    return select(turns).where(turns.c.owner_id == owner_id)
+
+
+def _turn(row: Row[Any]) -> Turn:
+    return Turn(
+        id=row.id,
+        session_id=row.session_id,
+        user_message_id=row.user_message_id,
+        assistant_message_id=row.assistant_message_id,
+        state=row.state,
+        model=row.model,
+        finish_reason=row.finish_reason,
+        error=TurnError(**row.error) if row.error else None,
+        cost_microusd=row.cost_microusd,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+        last_seq=row.last_seq,
+    )
