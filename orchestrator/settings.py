@@ -1,0 +1,242 @@
+"""Settings of the orchestrator: the only reader of the environment and of `.env`."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    NoDecode,
+    SettingsConfigDict,
+)
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+ENV_FILE = Path(".env")
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+Layer = Literal["environment", ".env", "default"]
+TextList = Annotated[tuple[str, ...], NoDecode]
+"""Written as text with commas between the entries."""
+
+
+class InvalidSettings(ValueError):
+    """One or more settings have a wrong value; the text has one sentence for each."""
+
+
+def variable_of(field: str) -> str:
+    """Return the name a field has in the environment: `port` is `FLOTILLA_PORT`."""
+    own_names = ("openrouter_", "turn_", "max_message_", "notify_")
+    return field.upper() if field.startswith(own_names) else f"FLOTILLA_{field.upper()}"
+
+
+def _system_timezone() -> str:
+    if name := os.environ.get("TZ", "").lstrip(":"):
+        return name
+    _, _, zone = str(Path("/etc/localtime").resolve()).partition("/zoneinfo/")
+    return zone or "UTC"
+
+
+class Settings(BaseSettings):
+    """Everything the owner may set; see `.env.example`, which is generated from this class."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=variable_of,
+        populate_by_name=True,
+        env_ignore_empty=True,
+        env_file=None,
+    )
+
+    data_dir: Path = Field(
+        Path("data"), description="Folder of the database, the JSON documents and the tokens."
+    )
+    logs_dir: Path = Field(Path("logs"), description="Folder of the log files.")
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on. Anything but loopback needs an https entry in "
+        "FLOTILLA_PUBLIC_ORIGINS or FLOTILLA_ALLOW_PLAIN_HTTP.",
+    )
+    port: int = Field(8000, ge=1, le=65535, description="Port of the orchestrator.")
+    public_origins: TextList = Field(
+        (),
+        description="Origins under which browsers reach the orchestrator through a proxy, "
+        "with commas between them, e.g. https://flotilla.example.org.",
+    )
+    allow_plain_http: bool = Field(
+        False, description="Allow a bind that is not loopback without https. Cookies can be read."
+    )
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    frontend_dir: Path = Field(
+        CHECKOUT / "frontend" / "dist", description="Folder of the built front end."
+    )
+    timezone: str = Field(
+        default_factory=_system_timezone,
+        description="The owner's time zone, e.g. Europe/Lisbon. Default: the system's.",
+    )
+    openrouter_api_key: SecretStr | None = Field(
+        None, description="Key of OpenRouter. Without one, the practice model answers."
+    )
+    openrouter_base_url: str = Field(
+        "https://openrouter.ai/api/v1", description="Base URL of OpenRouter or a compatible API."
+    )
+    openrouter_default_model: str = Field(
+        "openrouter/auto", description="Model of a turn that names none."
+    )
+    openrouter_fallback_models: TextList = Field(
+        (), description="Models to try next, in this order, with commas between them."
+    )
+    openrouter_system_prompt: str = Field(
+        "", description="The owner's own text at the head of every system prompt."
+    )
+    turn_max_rounds: int = Field(12, ge=1, description="Rounds after which a turn ends.")
+    turn_max_tool_calls: int = Field(25, ge=0, description="Tool calls one turn may make.")
+    turn_max_tool_errors: int = Field(6, ge=1, description="Failed tool calls that end a turn.")
+    turn_max_identical_calls: int = Field(
+        3, ge=1, description="Identical tool calls in a row that end a turn."
+    )
+    turn_max_duration_s: float = Field(600, gt=0, description="Seconds one turn may take.")
+    turn_max_cost_microusd: int = Field(
+        1_000_000, ge=0, description="Cost at which a turn ends, in millionths of a US dollar."
+    )
+    max_message_chars: int = Field(
+        200_000, ge=1, description="Longest message a person may send, in characters."
+    )
+    notify_socket: str | None = Field(
+        None,
+        description="Socket that is told of readiness; systemd and `flotilla up` set it.",
+    )
+
+    @field_validator("public_origins", "openrouter_fallback_models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("public_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_origin(text) for text in value)
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError("write an IANA zone such as Europe/Lisbon") from error
+        return value
+
+    @field_validator("openrouter_base_url")
+    @classmethod
+    def _is_a_base_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("write a URL that begins with https:// or http://")
+        return value.rstrip("/")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text.lower())
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError(f"{text!r} is not an origin such as https://flotilla.example.org")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError(f"{text!r} has more than scheme, host and port")
+    default_port = ":443" if parts.scheme == "https" else ":80"
+    return f"{parts.scheme}://{parts.netloc.removesuffix(default_port)}"
+
+
+def load_settings(env_file: Path = ENV_FILE) -> Settings:
+    """Return the settings in force. Raises InvalidSettings with one sentence per wrong value."""
+    try:
+        return Settings(_env_file=env_file)  # pyright: ignore[reportCallIssue] - of BaseSettings
+    except ValidationError as error:
+        sentences = [_sentence(problem["loc"], problem["msg"]) for problem in error.errors()]
+        raise InvalidSettings("\n".join(sentences)) from error
+
+
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    name = str(location[0]) if location else "A setting"
+    field = name.lower()
+    variable = variable_of(field) if field in Settings.model_fields else name
+    reason = message.removeprefix("Value error, ")
+    return f"{variable} has a wrong value: {reason[:1].lower()}{reason[1:]}."
+
+
+def unknown_variables(env_file: Path = ENV_FILE) -> list[str]:
+    """Return the FLOTILLA_ names in `.env` that mean nothing: most often a slip of the pen."""
+    known = {variable_of(field) for field in Settings.model_fields}
+    names = _file_values(env_file)
+    return sorted(name for name in names if name.startswith("FLOTILLA_") and name not in known)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where one setting has its value from."""
+
+    variable: str
+    value: str
+    layer: Layer
+    description: str
+
+
+def explain(key: str, env_file: Path = ENV_FILE) -> Explanation:
+    """Return the winning layer of one setting; secrets are masked. Raises KeyError."""
+    fields = {variable_of(field): field for field in Settings.model_fields}
+    variable = key.upper() if key.upper() in fields else variable_of(key)
+    field = fields[variable]
+    value = getattr(load_settings(env_file), field)
+    return Explanation(
+        variable=variable,
+        value=_text(value),
+        layer=_layer(variable, env_file),
+        description=Settings.model_fields[field].description or "",
+    )
+
+
+def _layer(variable: str, env_file: Path) -> Layer:
+    if os.environ.get(variable):
+        return "environment"
+    return ".env" if _file_values(env_file).get(variable) else "default"
+
+
+def _file_values(env_file: Path) -> Mapping[str, str | None]:
+    return DotEnvSettingsSource(Settings, env_file=env_file, case_sensitive=True).env_vars
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(str(part) for part in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - tuple of str
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def example_env() -> str:
+    """Return the text of `.env.example`."""
+    head = "# Copy to .env and remove the # of the lines you change. Environment variables win.\n"
+    return head + "".join(
+        _example_entry(variable_of(name), field)
+        for name, field in Settings.model_fields.items()
+        if name != "notify_socket"
+    )
+
+
+def _example_entry(variable: str, field: FieldInfo) -> str:
+    default = "" if field.default_factory else _text(field.default)
+    if isinstance(field.default, Path) and field.default.is_absolute():
+        default = field.default.relative_to(CHECKOUT).as_posix()
+    return f"\n# {field.description}\n# {variable}={default}\n"

@@ -1,0 +1,80 @@
+"""Token files for the programs of this machine: the command line and the fleet."""
+
+import os
+import secrets
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from orchestrator.store.principals import (
+    Owner,
+    Scope,
+    add_token,
+    ensure_owner,
+    find_token,
+    hash_secret,
+    list_tokens,
+    revoke_token,
+)
+
+LOCAL_TOKENS: dict[str, Scope] = {"cli": "owner", "housekeeping.api": "read_history"}
+"""File name, which is also the token's name, and scope."""
+
+_ACTOR = "start-up"
+
+
+def new_token() -> str:
+    """Return a fresh bearer token: `flo_` and 43 characters that hold 256 bits."""
+    return f"flo_{secrets.token_urlsafe(32)}"
+
+
+def ensure_local_tokens(conn: Connection, data_dir: Path) -> Owner:
+    """Make the owner and the files of LOCAL_TOKENS under `data_dir`/tokens where they are missing.
+
+    A file whose token was revoked is written anew; a token whose file was lost is revoked.
+    """
+    owner = ensure_owner(conn)
+    folder = data_dir / "tokens"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    for name, scope in LOCAL_TOKENS.items():
+        if not _is_in_force(conn, folder / name, scope):
+            _mint(conn, owner.id, folder / name, scope)
+    return owner
+
+
+def _is_in_force(conn: Connection, path: Path, scope: Scope) -> bool:
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return False
+    path.chmod(0o600)
+    credential = find_token(conn, token_hash=hash_secret(token))
+    return credential is not None and credential.scope == scope
+
+
+def _mint(conn: Connection, owner_id: str, path: Path, scope: Scope) -> None:
+    for lost in list_tokens(conn, owner_id):
+        if lost.name == path.name:
+            revoke_token(conn, owner_id, lost.id, actor=_ACTOR)
+    token = new_token()
+    add_token(
+        conn,
+        owner_id,
+        name=path.name,
+        scope=scope,
+        token_hash=hash_secret(token),
+        actor=_ACTOR,
+    )
+    _write_private(path, token + "\n")
+
+
+def _write_private(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
