@@ -1,0 +1,1 @@
+"""Speaking to models: the streaming client and what it yields."""
