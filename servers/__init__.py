@@ -1,0 +1,1 @@
+"""The fleet: one MCP server per integration, each usable on its own."""

@@ -1,0 +1,1 @@
+"""What every server of the fleet gets and none may forget."""

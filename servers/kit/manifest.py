@@ -1,0 +1,123 @@
+"""What a server says about itself: the one place for its name, port and tools' labels."""
+
+import re
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from mcp_types import ToolAnnotations
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+FLEET_DIR = Path(__file__).resolve().parent.parent
+FIRST_PORT = 9101
+MAX_QUALIFIED_NAME = 64
+
+ServerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,31}$")]
+ToolName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,39}$")]
+EnvironmentName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+
+
+class ManifestError(Exception):
+    """A manifest is missing or wrong; the message names the file and the field."""
+
+
+class Label(StrEnum):
+    """What a tool can do to the owner's world; policy and annotations follow from it."""
+
+    READ = "read"
+    WRITE = "write"
+    DESTRUCTIVE = "destructive"
+    PRIVATE = "private"
+    UNTRUSTED = "untrusted"
+    EGRESS = "egress"
+
+
+class ToolManifest(BaseModel):
+    """Labels and approval level of one tool."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    labels: frozenset[Label]
+    level: Literal[0, 1, 2, 3] = 0
+    title: str | None = None
+    idempotent: bool | None = None
+
+    @model_validator(mode="after")
+    def _labels_fit_level(self) -> Self:
+        if not self.labels & {Label.READ, Label.WRITE}:
+            raise ValueError("labels must hold `read` or `write`")
+        if Label.DESTRUCTIVE in self.labels and Label.WRITE not in self.labels:
+            raise ValueError("a `destructive` tool also has the label `write`")
+        lowest = 2 if Label.DESTRUCTIVE in self.labels else 0 if self.is_read_only else 1
+        if self.level < lowest:
+            raise ValueError(
+                f"level {self.level} is too low for these labels: use {lowest} or more"
+            )
+        return self
+
+    @property
+    def is_read_only(self) -> bool:
+        return Label.WRITE not in self.labels
+
+    @property
+    def annotations(self) -> ToolAnnotations:
+        return ToolAnnotations(
+            read_only_hint=self.is_read_only,
+            destructive_hint=Label.DESTRUCTIVE in self.labels,
+            idempotent_hint=self.is_read_only if self.idempotent is None else self.idempotent,
+            open_world_hint=bool(self.labels & {Label.UNTRUSTED, Label.EGRESS}),
+        )
+
+
+class Manifest(BaseModel):
+    """The content of `servers/<name>/manifest.toml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: ServerName
+    title: str
+    description: str
+    version: str | None = None
+    port: int = Field(ge=FIRST_PORT, le=65535)
+    tier: Literal["bronze", "silver", "gold"]
+    extra: str | None = None
+    environment: tuple[EnvironmentName, ...] = ()
+    enabled_by_default: bool = False
+    tools: dict[ToolName, ToolManifest]
+
+    @model_validator(mode="after")
+    def _qualified_names_fit(self) -> Self:
+        for tool in self.tools:
+            qualified = f"{self.name}__{tool}"
+            if len(qualified) > MAX_QUALIFIED_NAME:
+                raise ValueError(f"{qualified!r} is over {MAX_QUALIFIED_NAME} characters")
+        return self
+
+    def title_of(self, tool: str) -> str:
+        return self.tools[tool].title or tool.replace("_", " ").capitalize()
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest in a file. Raises ManifestError when it is missing or wrong."""
+    try:
+        manifest = Manifest.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise ManifestError(f"there is no manifest at {path}") from error
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise ManifestError(f"{path}: {error}") from error
+    if manifest.name != path.parent.name:
+        raise ManifestError(f"{path}: name is {manifest.name!r} but the folder is not")
+    return manifest
+
+
+def load_manifest(name: str, fleet_dir: Path = FLEET_DIR) -> Manifest:
+    """The manifest of one server. Raises ManifestError when there is no such server."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ManifestError(f"{name!r} cannot be the name of a server")
+    return read_manifest(fleet_dir / name / "manifest.toml")
+
+
+def all_manifests(fleet_dir: Path = FLEET_DIR) -> tuple[Manifest, ...]:
+    """Every server's manifest, sorted by name. Raises ManifestError if any of them is wrong."""
+    return tuple(read_manifest(path) for path in sorted(fleet_dir.glob("*/manifest.toml")))
