@@ -1,0 +1,55 @@
+# `make` shows the targets. A bare machine needs Python 3.11 or newer, git and make; the rest
+# is installed here, into this folder. ARGS="..." is handed on to the program a target starts.
+
+PYTHON := .venv/bin/python
+ANY_PYTHON := $(shell $(PYTHON) -I -S -c "" 2>/dev/null && echo $(PYTHON) || echo python3)
+COMPILE := .venv/bin/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check format docs bench lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+install: ## create or update the environment in .venv
+	@$(ANY_PYTHON) -I -S deploy/environment.py runtime
+
+run: install ## start Flotilla and print a sign-in link
+	@$(PYTHON) -I frontend/build.py || echo "-- the page could not be built; starting without it"
+	@exec $(PYTHON) -m orchestrator.cli.main run $(ARGS)
+
+test: ## run everything CI runs: static checks, tests, front end, browser
+	@$(ANY_PYTHON) -I -S deploy/environment.py tests
+	@exec $(PYTHON) -m tests.checks.run $(ARGS)
+
+check: ## run the static checks only
+	@$(ANY_PYTHON) -I -S deploy/environment.py tests
+	@exec $(PYTHON) -m tests.checks.run static
+
+format: ## format Python and front-end sources and mend what can be mended
+	@$(ANY_PYTHON) -I -S deploy/environment.py tests
+	@$(PYTHON) -m ruff check --fix --quiet .
+	@$(PYTHON) -m ruff format --quiet .
+	@$(PYTHON) -I frontend/build.py npm run --silent format
+
+docs: ## rewrite the generated tables of the READMEs, openapi.json and .env.example
+	@$(ANY_PYTHON) -I -S deploy/environment.py tests
+	@$(PYTHON) -m tests.checks.docs --write
+	@$(PYTHON) -I frontend/build.py npm run --silent types
+
+bench: ## run the benchmarks
+	@$(ANY_PYTHON) -I -S deploy/environment.py tests
+	@exec $(PYTHON) -m tests.benchmarks $(ARGS)
+
+lock: ## write the lock files anew from pyproject.toml; ARGS=--upgrade takes newer versions
+	@$(ANY_PYTHON) -I -S deploy/environment.py tests
+	@$(COMPILE) pyproject.toml -o requirements.lock $(ARGS)
+	@$(COMPILE) pyproject.toml --group test -c requirements.lock -o tests/requirements.lock $(ARGS)
+	@$(COMPILE) --group pyproject.toml:installer -o deploy/requirements.lock $(ARGS)
+	@$(COMPILE) --group pyproject.toml:node -o frontend/requirements.lock $(ARGS)
+
+clean: ## remove what was built and installed here; data/ and logs/ stay
+	@rm -rf .venv frontend/dist frontend/dist.next frontend/node_modules tests/node/node_modules
+	@rm -rf .ruff_cache .pytest_cache .hypothesis .import_linter_cache .loq_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

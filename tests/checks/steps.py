@@ -1,0 +1,70 @@
+"""The table of steps behind `make check` and `make test`."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = (sys.executable, "frontend/build.py")
+NPM = (*BUILD, "npm", "run", "--silent")
+PYTEST = (sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider")
+PARALLEL = ("-n", "2", "--dist", "worksteal")
+# Timing counts in these, so they have the machine to themselves.
+ALONE = "browser or fault"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command; `proof` is what its output must show, or it counts as having done nothing."""
+
+    name: str
+    command: tuple[str, ...]
+    proof: str = ""
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def shown(self) -> str:
+        """The command as a person would type it."""
+        words = [".venv/bin/python" if word == sys.executable else word for word in self.command]
+        return " ".join(f"'{word}'" if " " in word else word for word in words)
+
+
+def python(module: str, *arguments: str) -> tuple[str, ...]:
+    """A command that runs an installed module; the scripts in `.venv/bin` break when it moves."""
+    return (sys.executable, "-m", module, *arguments)
+
+
+# import-linter offers no `python -m`.
+LINT_IMPORTS = "from importlinter.cli import lint_imports_command as run; run()"
+FLOORS = (sys.executable, "-c", LINT_IMPORTS, "--no-logo")
+
+SETUP = (
+    Step("front-end modules", (*BUILD, "modules")),
+    Step("Node test modules", (*BUILD, "modules", "tests/node")),
+    Step("browser", python("tests.checks.browser"), proof=r"^/"),
+)
+
+STATIC = (
+    Step("format", python("ruff", "format", "--check", "."), r"\d files? already formatted"),
+    Step("lint", python("ruff", "check", "."), r"All checks passed!\n(?!.*No Python files)"),
+    Step("size", python("loq"), r"[1-9]\d* files ok"),
+    Step("floors", FLOORS, r"[1-9]\d* kept, 0 broken"),
+    Step(
+        "types",
+        python("pyright", "--stats"),
+        r"Found [1-9]\d* source files",
+        {"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"},
+    ),
+    Step("dependencies", python("deptry", "."), r"Scanning [1-9]\d* files"),
+    Step("front-end format and lint", (*NPM, "lint"), r"Checked [1-9]\d* files"),
+    Step("front-end types", (*NPM, "check"), r"COMPLETED [1-9]\d* FILES 0 ERRORS 0 WARNINGS"),
+    Step("front-end API types", (*NPM, "types:check")),
+    Step("front-end tests", (*NPM, "test"), r"Tests +[1-9]\d* passed"),
+    Step("page", BUILD),
+    Step("page size", (*NPM, "check:size")),
+)
+
+TESTS = (
+    Step("tests", (*PYTEST, *PARALLEL, "--ignore=tests/benchmarks", "-m", f"not ({ALONE})")),
+    Step("browser and fault tests", (*PYTEST, "--ignore=tests/benchmarks", "-m", ALONE)),
+)
