@@ -11,6 +11,7 @@ from importlib import import_module
 
 from servers.kit.manifest import Manifest, ManifestError, all_manifests, load_manifest
 from servers.kit.parent_death import die_with_parent
+from servers.kit.preload import preload
 from servers.kit.scaffold import ScaffoldError, write_server
 from servers.kit.serve import BindRefused, serve, serve_stdio
 from servers.kit.server import FleetServer
@@ -115,6 +116,7 @@ def _up(options: argparse.Namespace) -> None:
         serve(_server(name), settings, on_ready=on_ready)
 
     servers = {manifest.name: partial(serve_named, manifest.name) for manifest in manifests}
+    preload()
     Supervisor(servers, partial(_print_event, options.json)).run()
 
 

@@ -11,13 +11,13 @@ from fastmcp.exceptions import ToolError
 from fastmcp.exceptions import ValidationError as ArgumentsError
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import Tool, ToolResult
-from fastmcp.utilities.json_schema import dereference_refs
 from mcp_types import CallToolRequestParams
 from pydantic import ValidationError
 
 from servers.kit.errors import TooLarge, argument_errors, reported_to_model
 from servers.kit.manifest import Manifest, ManifestError, load_manifest
 from servers.kit.output import check_result_size
+from servers.kit.schemas import inlined
 
 # A server's tools change only when it is restarted; clients re-list on reconnect anyway.
 LIST_TTL_S = 300
@@ -68,19 +68,23 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         name = function.__name__
         if name not in self.manifest.tools:
             raise ManifestError(f"{self.name}: tool {name!r} is missing in manifest.toml")
+        description = inspect.getdoc(function)
+        if not description:
+            raise TypeError(f"{self.name}: tool {name!r} needs a docstring: the model reads it")
+        reporting = reported_to_model(function)
+        # For a docstring fastmcp would load a parser of 4 MB; ours is the description as it is.
+        reporting.__doc__ = None
         tool = Tool.from_function(
-            reported_to_model(function),
+            reporting,
             name=name,
             title=self.manifest.title_of(name),
             annotations=self.manifest.tools[name].annotations,
-            description=inspect.getdoc(function),
+            description=description,
         )
-        if not tool.description:
-            raise TypeError(f"{self.name}: tool {name!r} needs a docstring: the model reads it")
         if tool.output_schema is None or "x-fastmcp-wrap-result" in tool.output_schema:
             raise TypeError(f"{self.name}: tool {name!r} must return a model, not a bare value")
-        tool.parameters = dereference_refs(tool.parameters)
-        tool.output_schema = dereference_refs(tool.output_schema)
+        tool.parameters = inlined(tool.parameters)
+        tool.output_schema = inlined(tool.output_schema)
         self._input_schemas[name] = tool.parameters
         self.add_tool(tool)
         return function
