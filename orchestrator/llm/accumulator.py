@@ -61,7 +61,7 @@ class Accumulator:
         part = choice.delta or choice.message
         if part is not None:
             self._add_part(part)
-        if choice.finish_reason:
+        if choice.finish_reason and choice.finish_reason != "error":
             self.completion.finish_reason = choice.finish_reason
 
     def _add_part(self, part: MessagePart) -> None:
