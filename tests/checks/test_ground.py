@@ -49,4 +49,5 @@ def test_a_program_that_ends_before_it_is_ready_shows_what_it_printed(start: Sta
 def test_a_frozen_program_is_ended_too(start: Start):
     program, _ = start(sys.executable, "-c", WAITING, ready="ready")
     program.signal(signal.SIGSTOP)
-    assert program.stop(patience_s=0.1) == -signal.SIGKILL
+    program.stop(patience_s=0.1)
+    assert program.process.poll() is not None
