@@ -1,7 +1,6 @@
 """Token files for the programs of this machine: the command line and the fleet."""
 
 import os
-import secrets
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -14,6 +13,7 @@ from orchestrator.store.principals import (
     find_token,
     hash_secret,
     list_tokens,
+    new_token,
     revoke_token,
 )
 
@@ -21,11 +21,6 @@ LOCAL_TOKENS: dict[str, Scope] = {"cli": "owner", "housekeeping.api": "read_hist
 """File name, which is also the token's name, and scope."""
 
 _ACTOR = "start-up"
-
-
-def new_token() -> str:
-    """Return a fresh bearer token: `flo_` and 43 characters that hold 256 bits."""
-    return f"flo_{secrets.token_urlsafe(32)}"
 
 
 def ensure_local_tokens(conn: Connection, data_dir: Path) -> Owner:

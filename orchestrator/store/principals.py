@@ -1,6 +1,7 @@
 """Owners, sign-in links, logins and API tokens. Only hashes of secrets are stored."""
 
 import hashlib
+import secrets
 from collections.abc import Iterable
 from typing import Literal
 
@@ -59,6 +60,11 @@ def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def new_token() -> str:
+    """Return the text of a fresh token: `flo_` and 43 characters that hold 256 bits."""
+    return f"flo_{secrets.token_urlsafe(32)}"
+
+
 def ensure_owner(conn: Connection) -> Owner:
     """Return the single owner, made at the first call."""
     row = conn.execute(select(owners.c.id, owners.c.name).limit(1)).mappings().first()
@@ -80,9 +86,12 @@ def add_sign_in_link(
 
 
 def redeem_sign_in_link(
-    conn: Connection, *, code_hash: str, cookie_hash: str, user_agent: str
+    conn: Connection, *, code_hash: str, cookie_hash: str, user_agent: str, idle_since: str
 ) -> Credential | None:
-    """Use a one-time code up and return the new login; None when it is unknown, used or expired."""
+    """Use a one-time code up and return the new login; None when it is unknown, used or expired.
+
+    Logins that nobody used since `idle_since` are dropped.
+    """
     now = now_rfc3339()
     owner_id = conn.execute(
         delete(sign_in_links)
@@ -91,6 +100,7 @@ def redeem_sign_in_link(
     ).scalar_one_or_none()
     if owner_id is None:
         return None
+    conn.execute(delete(logins).where(logins.c.last_used_at <= idle_since))
     login_id = new_id("login")
     row = {"id": login_id, "owner_id": owner_id, "cookie_hash": cookie_hash}
     times = {"created_at": now, "last_used_at": now}
@@ -150,11 +160,6 @@ def remove_login(conn: Connection, owner_id: str, login_id: str, *, actor: str) 
     if removed:
         audit.append(conn, owner_id, actor=actor, action="signed_out", subject=login_id)
     return bool(removed)
-
-
-def remove_idle_logins(conn: Connection, *, used_before: str) -> None:
-    """Drop the logins that nobody used since then."""
-    conn.execute(delete(logins).where(logins.c.last_used_at <= used_before))
 
 
 def list_tokens(conn: Connection, owner_id: str) -> list[ApiToken]:

@@ -1,0 +1,113 @@
+"""The second door: every request below /api has a principal, or is refused."""
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from orchestrator.api.authenticator import Authenticator, Principal
+from orchestrator.api.problems import refuse
+from orchestrator.errors import FlotillaError, Forbidden, NotSignedIn
+
+COOKIE = "flotilla_session"
+PUBLIC = frozenset([("POST", "/api/auth/sign-in")])
+HISTORY = ("/api/sessions", "/api/attachments")
+
+
+def cookie_name(origin: str) -> str:
+    """Return the cookie's name: over https, one that no other host or plain page can set."""
+    return f"__Host-{COOKIE}" if origin.startswith("https:") else COOKIE
+
+
+class Authentication:
+    """ASGI middleware behind the guard; it sets `scope["state"]["principal"]`.
+
+    Exactly one credential may come: the session cookie or one bearer token, never from the URL.
+    """
+
+    def __init__(self, app: ASGIApp, authenticator: Callable[[], Authenticator]) -> None:
+        self._app = app
+        self._authenticator = authenticator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse, or hand the request on with its principal."""
+        if scope["type"] == "lifespan" or not _is_protected(scope):
+            await self._app(scope, receive, send)
+            return
+        try:
+            principal = await self._principal(scope)
+        except FlotillaError as error:
+            await refuse(scope, send, error)
+            return
+        scope["state"]["principal"] = principal
+        await self._run(principal, scope, receive, send)
+
+    async def _principal(self, scope: Scope) -> Principal:
+        authorizations: list[bytes] = []
+        cookies: list[bytes] = []
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorizations.append(value)
+            elif name == b"cookie":
+                cookies.extend(_session_cookies(value, scope["state"]["origin"]))
+        if len(authorizations) + len(cookies) != 1:
+            raise NotSignedIn(
+                "Two credentials came with this request; send one."
+                if authorizations or cookies
+                else "Sign in first: `flotilla sign-in` makes a link."
+            )
+        authenticator = self._authenticator()
+        if cookies:
+            return await authenticator.verify("login", cookies[0].decode("latin-1"))
+        scheme, _, token = authorizations[0].decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer":
+            raise NotSignedIn("Send the token as `Authorization: Bearer ...`.")
+        principal = await authenticator.verify("token", token.strip())
+        if principal.scope == "read_history" and not _reads_history(scope):
+            raise Forbidden("This token may only read sessions and attachments.")
+        return principal
+
+    async def _run(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the request so that revoking its credential ends it, streams included."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("A request runs in a task.")
+        revocation = principal.revocation
+        revocation.requests.add(task)
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not revocation.is_ended or task.uncancel() > 0:
+                raise
+            await _end(scope, send)
+        finally:
+            revocation.requests.discard(task)
+
+
+def _is_protected(scope: Scope) -> bool:
+    path: str = scope["path"]
+    if not path.startswith(("/api/", "/metrics")) and path != "/api":
+        return False
+    return (scope.get("method"), path) not in PUBLIC
+
+
+def _session_cookies(header: bytes, origin: str) -> list[bytes]:
+    wanted = cookie_name(origin).encode()
+    pairs = (part.strip().partition(b"=") for part in header.split(b";"))
+    return [value for name, _, value in pairs if name == wanted]
+
+
+def _reads_history(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return scope.get("method") in ("GET", "HEAD") and any(
+        path == root or path.startswith(f"{root}/") for root in HISTORY
+    )
+
+
+async def _end(scope: Scope, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 4401, "reason": "not_signed_in"})
+    elif scope["state"].get("is_answered"):
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    else:
+        await refuse(scope, send, NotSignedIn("This login or token was revoked. Sign in again."))
