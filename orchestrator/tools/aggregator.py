@@ -1,0 +1,251 @@
+"""All servers as one: the tools a model may call, and the door through which it calls them."""
+
+import asyncio
+import logging
+import random
+import ssl
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from orchestrator.domain.tools import (
+    ProgressHandler,
+    ServerStatus,
+    ToolDefinition,
+    ToolResult,
+)
+from orchestrator.errors import NotFound, OutcomeUnknown, ToolError, ToolNotFound
+from orchestrator.tools.breaker import CircuitBreaker
+from orchestrator.tools.cache import ListCache
+from orchestrator.tools.calls import CallQueue
+from orchestrator.tools.config import ServerConfig
+from orchestrator.tools.connection import Connection, Surroundings
+from orchestrator.tools.pins import PinStore, ToolChange, ToolPins
+from orchestrator.tools.results import tool_result
+
+logger = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT_S = 5.0
+StatusListener = Callable[[ServerStatus], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """One configured server, with the task that keeps it."""
+
+    connection: Connection
+    queue: CallQueue
+    task: asyncio.Task[None]
+
+
+class MCPToolAggregator:
+    """Connects to every enabled server in the background and never makes a turn wait for one.
+
+    Entering it returns at once; a server that is slow, dead or hostile shows only in its own
+    state and in calls to its own tools.
+    """
+
+    def __init__(
+        self,
+        configs: Iterable[ServerConfig],
+        *,
+        token_for: Callable[[ServerConfig], str | None],
+        cache_dir: Path,
+        pins: PinStore,
+        ssl_context: ssl.SSLContext | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._configs = tuple(configs)
+        self._pins = ToolPins(pins)
+        self._clock = clock
+        self._jitter = jitter
+        self._around = Surroundings(
+            token_for=token_for,
+            ssl_context=ssl_context or ssl.create_default_context(),
+            pins=self._pins,
+            cache=ListCache(cache_dir),
+            on_change=self._connection_changed,
+        )
+        self._members: dict[str, _Member] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._listeners: list[StatusListener] = []
+        self._told: dict[str, ServerStatus] = {}
+        self._tools: tuple[ToolDefinition, ...] = ()
+        self._routes: dict[str, tuple[_Member, ToolDefinition]] = {}
+
+    async def __aenter__(self) -> Self:
+        await self.reconfigure(self._configs)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def tools(self) -> tuple[ToolDefinition, ...]:
+        """Return the tools that can be called now, in a stable order; costs nothing."""
+        return self._tools
+
+    def tool(self, qualified_name: str) -> ToolDefinition | None:
+        """Return a known tool, even while its server is away or the tool is held back."""
+        route = self._routes.get(qualified_name)
+        return route[1] if route else None
+
+    def servers(self) -> tuple[ServerStatus, ...]:
+        """Return all configured servers, in the order of the configuration."""
+        return tuple(member.connection.status for member in self._members.values())
+
+    def changes(self, server: str) -> tuple[ToolChange, ...]:
+        """Return the tools of a server that are held back, with their old and new definitions."""
+        return self._pins.changes(server)
+
+    def accept(self, server: str, tool: str) -> None:
+        """Let a held-back tool be called from now on. Raises NotFound when none is held back."""
+        member = self._members.get(server)
+        if member is None:
+            raise NotFound(f"no server {server!r} is configured")
+        self._pins.accept(server, tool)
+        member.connection.review()
+
+    def subscribe(self, listener: StatusListener) -> Callable[[], None]:
+        """Call `listener` after every change of a server; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def call(
+        self,
+        qualified_name: str,
+        arguments: Mapping[str, Any],
+        *,
+        call_id: str,
+        timeout_s: float | None = None,
+        on_progress: ProgressHandler | None = None,
+    ) -> ToolResult:
+        """Call a tool and return how it ended; a failure is a result too, not an exception.
+
+        Cancelling the caller cancels the tool on its server.
+        """
+        route = self._routes.get(qualified_name)
+        try:
+            member, tool = self._callable(qualified_name, route)
+            config = member.connection.config
+            result = await member.queue.call(
+                tool,
+                dict(arguments),
+                call_id=call_id,
+                timeout_s=timeout_s or config.call_timeout_s,
+                on_progress=on_progress,
+            )
+            return tool_result(result)
+        except OutcomeUnknown as error:
+            return ToolResult("unknown", str(error), error=str(error), error_code=error.code)
+        except ToolError as error:
+            return ToolResult("failed", str(error), error=str(error), error_code=error.code)
+        except Exception:
+            # Border of a tool call: a defect of ours ends this call, not the turn around it.
+            logger.exception("tool_call_crashed tool=%s", qualified_name)
+            text = f"Calling {qualified_name!r} failed inside the orchestrator; see its log."
+            may_have_run = route is not None and not route[1].read_only
+            status = "unknown" if may_have_run else "failed"
+            return ToolResult(status, text, error=text, error_code="internal")
+
+    async def reconfigure(self, configs: Iterable[ServerConfig]) -> None:
+        """Apply another list of servers; calls in flight on servers that leave may end first."""
+        old, self._members = self._members, {}
+        for config in configs:
+            member = old.pop(config.id, None)
+            if member and config.reaches_the_same_place_as(member.connection.config):
+                member.connection.update(config)
+            else:
+                if member:
+                    self._let_go(member)
+                member = self._new_member(config)
+            self._members[config.id] = member
+        for member in old.values():
+            self._let_go(member)
+        self._rebuild()
+
+    async def refresh(self) -> None:
+        """Connect and list anew on all enabled servers; returns when each answered or failed."""
+        async with asyncio.TaskGroup() as group:
+            for member in self._members.values():
+                group.create_task(member.connection.refresh())
+
+    async def wait_until_settled(self, timeout_s: float) -> bool:
+        """Wait until every server has connected or failed once; False when time ran out."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                for member in tuple(self._members.values()):
+                    await member.connection.settled.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """End all sessions; calls in flight get a moment, frozen servers no more than that."""
+        members, self._members = self._members, {}
+        tasks = {member.task for member in members.values()} | self._leaving
+        for member in members.values():
+            member.connection.stop(drain_s=0)
+        self._rebuild()
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT_S)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=CLOSE_TIMEOUT_S)
+
+    def _callable(
+        self, qualified_name: str, route: "tuple[_Member, ToolDefinition] | None"
+    ) -> "tuple[_Member, ToolDefinition]":
+        if route is None:
+            raise ToolNotFound(f"There is no tool {qualified_name!r}.")
+        member, tool = route
+        if tool.name in member.connection.config.disabled_tools:
+            raise ToolNotFound(f"The tool {qualified_name!r} is switched off in the settings.")
+        if tool.name in member.connection.held_back:
+            raise ToolNotFound(
+                f"The tool {qualified_name!r} changed on its server and waits to be accepted."
+            )
+        return route
+
+    def _new_member(self, config: ServerConfig) -> _Member:
+        breaker = CircuitBreaker(clock=self._clock, jitter=self._jitter)
+        connection = Connection(config, self._around, breaker=breaker)
+        task = asyncio.create_task(connection.run(), name=f"server {config.id}")
+        return _Member(connection, CallQueue(connection), task)
+
+    def _let_go(self, member: _Member) -> None:
+        member.connection.stop()
+        self._told.pop(member.connection.config.id, None)
+        self._leaving.add(member.task)
+        member.task.add_done_callback(self._leaving.discard)
+
+    def _connection_changed(self, connection: Connection) -> None:
+        member = self._members.get(connection.config.id)
+        if member is None or member.connection is not connection:
+            return
+        self._rebuild()
+        status = connection.status
+        if self._told.get(status.id) == status:
+            return
+        self._told[status.id] = status
+        for listener in tuple(self._listeners):
+            listener(status)
+
+    def _rebuild(self) -> None:
+        routes: dict[str, tuple[_Member, ToolDefinition]] = {}
+        callable_tools: list[ToolDefinition] = []
+        for member in self._members.values():
+            callable_tools.extend(member.connection.callable_tools())
+            for tool in member.connection.definitions.values():
+                routes.setdefault(tool.qualified_name, (member, tool))
+        self._tools, self._routes = tuple(callable_tools), routes

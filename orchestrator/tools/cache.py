@@ -1,0 +1,41 @@
+"""The last known tool list of every server, so that a dead one is still known after a restart."""
+
+import asyncio
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from orchestrator.store.json_file import read_json_document, write_json_document
+from orchestrator.tools.definitions import ListedTool
+
+
+class CachedList(BaseModel):
+    """The content of `data/cache/tools/<server>.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    url: str = ""
+    """A list is not believed after the server moved."""
+    server_version: str | None = None
+    instructions: str | None = None
+    tools: tuple[ListedTool, ...] = ()
+
+
+class ListCache:
+    """Reads and replaces one file per server."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def read(self, server: str, url: str) -> CachedList:
+        """Return the last list of this server at this address, or an empty one."""
+        cached = read_json_document(self._path(server), CachedList, CachedList())
+        return cached if cached.url == url else CachedList()
+
+    async def write(self, server: str, listing: CachedList) -> None:
+        await asyncio.to_thread(write_json_document, self._path(server), listing)
+
+    def _path(self, server: str) -> Path:
+        return self._directory / f"{server}.json"

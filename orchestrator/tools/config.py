@@ -1,0 +1,84 @@
+"""What a user configures about one server, and the document that holds all of them."""
+
+from pathlib import PurePosixPath
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Trust = Literal["fleet", "third_party"]
+"""`fleet`: our own server, its annotations are believed. `third_party`: nothing it says is."""
+
+
+class ServerConfig(BaseModel):
+    """One configured server."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
+    title: str = Field(default="", max_length=80)
+    """Empty means: show the id."""
+    url: str = Field(max_length=2048)
+    enabled: bool = True
+    trust: Trust = "fleet"
+    token_file: str | None = None
+    """Path relative to the data directory of a file that holds the bearer token."""
+    token_env: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]*$")
+    """Environment variable that holds the bearer token."""
+    call_timeout_s: float = Field(default=30, gt=0, le=3600)
+    disabled_tools: tuple[str, ...] = ()
+    """Names as the server itself uses them."""
+
+    @field_validator("id")
+    @classmethod
+    def _leaves_the_separator_to_qualified_names(cls, value: str) -> str:
+        if "__" in value or value.endswith("_"):
+            raise ValueError(
+                "must not contain '__' nor end with '_', which separate it from a tool"
+            )
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_http_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an http:// or https:// address with a host")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("must not hold a user or password; use token_file or token_env")
+        return value
+
+    @field_validator("token_file")
+    @classmethod
+    def _stays_in_the_data_directory(cls, value: str | None) -> str | None:
+        if value is not None:
+            path = PurePosixPath(value)
+            if path.is_absolute() or ".." in path.parts or "\\" in value or "\0" in value:
+                raise ValueError("must be a path inside the data directory")
+        return value
+
+    @property
+    def shown_title(self) -> str:
+        return self.title or self.id
+
+    def reaches_the_same_place_as(self, other: "ServerConfig") -> bool:
+        """Tell whether a change from `other` to this needs no new connection."""
+        fields = ("id", "url", "enabled", "trust", "token_file", "token_env")
+        return all(getattr(self, name) == getattr(other, name) for name in fields)
+
+
+class ServersDocument(BaseModel):
+    """The content of `data/mcp_servers.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    servers: tuple[ServerConfig, ...] = ()
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Self:
+        ids = [server.id for server in self.servers]
+        twice = sorted({server_id for server_id in ids if ids.count(server_id) > 1})
+        if twice:
+            raise ValueError(f"each server id may occur once, found again: {', '.join(twice)}")
+        return self

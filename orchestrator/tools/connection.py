@@ -1,0 +1,283 @@
+"""Keeps one server connected, knows its tools and its state, and comes back by itself."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.domain.times import now_rfc3339
+from orchestrator.domain.tools import ServerState, ServerStatus, ToolDefinition
+from orchestrator.errors import ServerUnavailable
+from orchestrator.tools.attempts import Attempts
+from orchestrator.tools.breaker import CircuitBreaker
+from orchestrator.tools.cache import CachedList, ListCache
+from orchestrator.tools.config import ServerConfig
+from orchestrator.tools.definitions import ListedTool, ToolListing, definition_of, visible_text
+from orchestrator.tools.failures import ExchangeFailed, NeedsSignIn
+from orchestrator.tools.link import OPEN_TIMEOUT_S, Link, Peer
+from orchestrator.tools.pins import ToolPins
+
+logger = logging.getLogger(__name__)
+
+_CALL_PATIENCE_S = 1.0
+_MAX_VERSION_LENGTH = 64
+_MAX_INSTRUCTIONS_LENGTH = 4096
+_DOWN: tuple[ServerState, ...] = ("unavailable", "needs_sign_in")
+USABLE: tuple[ServerState, ...] = ("ready", "degraded", "changed")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all connections share."""
+
+    token_for: Callable[[ServerConfig], str | None]
+    ssl_context: ssl.SSLContext
+    pins: ToolPins
+    cache: ListCache
+    on_change: "Callable[[Connection], None]"
+
+
+class Connection:
+    """One configured server. `run()` must be running for it to connect.
+
+    Every refresh opens a new session, lists, and only then replaces the old one, whose calls
+    may end in peace. So connecting, re-listing and recovering are one path, and never two
+    attempts run at once.
+    """
+
+    def __init__(
+        self, config: ServerConfig, around: Surroundings, *, breaker: CircuitBreaker
+    ) -> None:
+        self.config = config
+        self.breaker = breaker
+        self.settled = asyncio.Event()
+        self.definitions: dict[str, ToolDefinition] = {}
+        self.held_back: frozenset[str] = frozenset()
+        self._around = around
+        self._link: Link | None = None
+        self._failure: ExchangeFailed | None = None
+        self._failures = 0
+        self._links: set[Link] = set()
+        self._attempts = Attempts()
+        self._drain_s = config.call_timeout_s
+        self._listed: tuple[ListedTool, ...] = ()
+        self._is_cut = False
+        self._known = CachedList()
+        self._state: ServerState = "connecting"
+        self._since = now_rfc3339()
+        self._load_cache()
+
+    @property
+    def state(self) -> ServerState:
+        return self._state
+
+    @property
+    def status(self) -> ServerStatus:
+        return ServerStatus(
+            id=self.config.id,
+            title=self.config.shown_title,
+            url=self.config.url,
+            enabled=self.config.enabled,
+            state=self._state,
+            since=self._since,
+            last_error=str(self._failure) if self._failure else None,
+            tool_count=len(self.definitions),
+            version=self._known.server_version,
+            instructions=self._known.instructions,
+        )
+
+    def callable_tools(self) -> list[ToolDefinition]:
+        """Return the tools a model may call now: listed, accepted, not switched off."""
+        if self._state not in USABLE:
+            return []
+        hidden = self.held_back.union(self.config.disabled_tools)
+        return [tool for name, tool in self.definitions.items() if name not in hidden]
+
+    def update(self, config: ServerConfig) -> None:
+        """Take over settings that need no new connection."""
+        self.config = config
+
+    def stop(self, *, drain_s: float | None = None) -> None:
+        """Let `run()` end; calls in flight get `drain_s`, or else the time limit of a call."""
+        self._drain_s = self.config.call_timeout_s if drain_s is None else drain_s
+        self._attempts.stop()
+
+    async def run(self) -> None:
+        """Stay connected until `stop()`; then let calls in flight end and close."""
+        if not self.config.enabled:
+            self.publish()
+            self.settled.set()
+            return
+        async with asyncio.TaskGroup() as group:
+            while not self._attempts.is_stopping:
+                await self._attempt(group)
+                await self._attempts.pause(failures=self._failures)
+            deadline = asyncio.get_running_loop().time() + self._drain_s
+            for link in tuple(self._links):
+                await link.close(deadline)
+
+    async def refresh(self) -> None:
+        """Return when an attempt that began after this call has ended, or at its time limit."""
+        if not self.config.enabled or self._attempts.is_stopping:
+            return
+        try:
+            async with asyncio.timeout(3 * OPEN_TIMEOUT_S):
+                await self._attempts.next(fresh=True)
+        except TimeoutError:
+            logger.info("server_refresh_late server=%s", self.config.id)
+
+    async def link_for_call(self, deadline: float) -> Link:
+        """Return an open session, waiting about a second for one that is just coming back.
+
+        Raises ServerUnavailable or NeedsSignIn.
+        """
+        link = self._link
+        if link is not None and not link.is_over:
+            return link
+        hangs = self._failure is not None and self._failure.kind == "timeout"
+        if self._attempts.is_stopping or not self.config.enabled or hangs:
+            self._attempts.nudge()
+            raise self._unavailable()
+        patience = asyncio.get_running_loop().time() + _CALL_PATIENCE_S
+        try:
+            async with asyncio.timeout_at(min(deadline, patience)):
+                await self._attempts.next()
+        except TimeoutError:
+            raise self._unavailable() from self._failure
+        if self._link is None:
+            raise self._unavailable() from self._failure
+        return self._link
+
+    def call_failed(self, link: Link, failure: ExchangeFailed) -> None:
+        """Draw the conclusion of a failed call: the next attempt shows what is the matter."""
+        if failure.kind in ("refused", "session_lost", "auth") and link is self._link:
+            self._link = None
+            self._failure = failure if failure.kind != "session_lost" else self._failure
+            link.release()
+        if failure.kind != "rpc":
+            self._attempts.nudge()
+        self.publish()
+
+    def review(self) -> None:
+        """Compare the tools with their pins again."""
+        config, version = self.config, self._known.server_version
+        self.held_back = self._around.pins.review(config.id, config.trust, version, self._listed)
+        self.publish()
+
+    def publish(self) -> None:
+        """Work out the state, and tell when it or the tools may have changed."""
+        state = self._derived_state()
+        if state != self._state:
+            self._log_change(state)
+            self._state, self._since = state, now_rfc3339()
+        self._around.on_change(self)
+
+    async def _attempt(self, group: asyncio.TaskGroup) -> None:
+        self._attempts.begin()
+        try:
+            link = await self._open(group)
+            await self._succeeded(link, await link.list_tools())
+        except ExchangeFailed as failure:
+            self._failed(failure)
+        except Exception:  # one broken connection must not end the others
+            logger.exception("server_attempt_failed server=%s", self.config.id)
+            self._failed(ExchangeFailed("broken", "connecting failed inside the orchestrator"))
+        self.settled.set()
+        await self._attempts.end()
+
+    async def _open(self, group: asyncio.TaskGroup) -> Link:
+        config = self.config
+        try:
+            token = self._around.token_for(config)
+        except OSError as error:
+            raise ExchangeFailed("auth", f"its token cannot be read: {error.strerror}") from error
+        link = Link(config.url, token=token, ssl_context=self._around.ssl_context)
+        opened = asyncio.get_running_loop().create_future()
+        self._links.add(link)
+        group.create_task(self._hold(link, opened), name=f"link {config.id}")
+        await opened
+        return link
+
+    async def _hold(self, link: Link, opened: "asyncio.Future[None]") -> None:
+        await link.hold(opened)
+        self._links.discard(link)
+        if link is self._link:
+            self._link = None
+            self._attempts.nudge()
+
+    async def _succeeded(self, link: Link, listing: ToolListing) -> None:
+        self._link, self._failure, self._failures = link, None, 0
+        self._release_links(keep=link)
+        self._is_cut = listing.is_cut
+        self.breaker.revive()
+        known = _known_list(self.config.url, link.peer, listing)
+        is_new = known != self._known
+        self._learn(known)
+        self.review()
+        if is_new:
+            await self._around.cache.write(self.config.id, known)
+
+    def _failed(self, failure: ExchangeFailed) -> None:
+        self._link, self._failure = None, failure
+        self._failures += 1
+        self._release_links(keep=None)
+        self.publish()
+
+    def _release_links(self, *, keep: Link | None) -> None:
+        for link in self._links:
+            if link is not keep:
+                link.release()
+
+    def _learn(self, known: CachedList) -> None:
+        self._known, self._listed = known, known.tools
+        self.definitions = {tool.name: definition_of(tool, self.config) for tool in known.tools}
+
+    def _load_cache(self) -> None:
+        self._learn(self._around.cache.read(self.config.id, self.config.url))
+
+    def _derived_state(self) -> ServerState:
+        if not self.config.enabled:
+            return "disabled"
+        if self._failure is not None and self._link is None:
+            return "needs_sign_in" if self._failure.kind == "auth" else "unavailable"
+        if self._link is None:
+            return "connecting" if not self.settled.is_set() else self._state
+        if self._is_cut or self.breaker.state != "closed":
+            return "degraded"
+        return "changed" if self.held_back else "ready"
+
+    def _log_change(self, state: ServerState) -> None:
+        if state in _DOWN:
+            logger.warning(
+                "server_down server=%s state=%s error=%s", self.config.id, state, self._failure
+            )
+        elif self._state in (*_DOWN, "connecting"):
+            logger.info(
+                "server_up server=%s state=%s tools=%d",
+                self.config.id,
+                state,
+                len(self.definitions),
+            )
+
+    def _unavailable(self) -> ServerUnavailable | NeedsSignIn:
+        name = self.config.shown_title
+        if not self.config.enabled:
+            return ServerUnavailable(f"The server {name!r} is switched off.")
+        if self._failure is not None and self._failure.kind == "auth":
+            return NeedsSignIn(
+                f"The server {name!r} did not accept the orchestrator's token; check its token."
+            )
+        why = f": {self._failure}" if self._failure else ""
+        return ServerUnavailable(
+            f"The server {name!r} is away since {self._since}{why}. It is tried again by itself."
+        )
+
+
+def _known_list(url: str, peer: Peer, listing: ToolListing) -> CachedList:
+    return CachedList(
+        url=url,
+        server_version=visible_text(peer.version or "", _MAX_VERSION_LENGTH) or None,
+        instructions=visible_text(peer.instructions or "", _MAX_INSTRUCTIONS_LENGTH) or None,
+        tools=listing.tools,
+    )

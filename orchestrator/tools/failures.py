@@ -1,0 +1,46 @@
+"""How an exchange with a server can fail, and what that says about a tool call."""
+
+from typing import Literal
+
+from orchestrator.errors import ToolError
+
+FailureKind = Literal[
+    "refused",  # no connection, so nothing was sent
+    "broken",  # the connection ended after the request was sent
+    "timeout",  # no complete reply in time
+    "session_lost",  # the server has forgotten the session, so nothing ran
+    "auth",  # 401 or 403
+    "http",  # another status that is no success
+    "redirect",  # never followed: a token must not travel on
+    "too_large",  # a reply over its limit
+    "garbage",  # a reply that is no JSON-RPC answer to the request, or is encoded
+    "rpc",  # an orderly JSON-RPC error of the server
+]
+
+
+class ExchangeFailed(Exception):
+    """One request to a server failed; `str()` says how, without secrets."""
+
+    def __init__(self, kind: FailureKind, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.kind: FailureKind = kind
+        self.status = status
+
+    @property
+    def surely_did_not_run(self) -> bool:
+        """True when the server cannot have begun the work that was asked for."""
+        if self.kind == "http":
+            return self.status is not None and self.status < 500
+        return self.kind in ("refused", "session_lost", "auth", "redirect", "rpc")
+
+
+class NeedsSignIn(ToolError):
+    """The server does not accept the token of the orchestrator."""
+
+    code = "needs_sign_in"
+
+
+class BadReply(ToolError):
+    """The server answered with something that is not a usable result."""
+
+    code = "bad_reply"

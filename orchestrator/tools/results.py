@@ -1,0 +1,126 @@
+"""Turns what a tool returned into what the model reads and what the person sees."""
+
+import base64
+import binascii
+import json
+from typing import Any, assert_never
+
+from mcp.types import (
+    AudioContent,
+    BlobResourceContents,
+    CallToolResult,
+    EmbeddedResource,
+    ImageContent,
+    ResourceContents,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+)
+
+from orchestrator.domain.tools import ToolMedia, ToolResult
+
+MAX_TEXT_LENGTH = 32_000
+MAX_STRUCTURED_BYTES = 256 * 1024
+MAX_MEDIA_BYTES = 6 * 1024 * 1024
+MAX_MEDIA = 16
+_MAX_ERROR_LENGTH = 300
+_MAX_MIME_LENGTH = 100
+
+
+def tool_result(result: CallToolResult) -> ToolResult:
+    """Return the result in our words; text is capped, media are decoded, data comes once."""
+    lines: list[str] = []
+    media: list[ToolMedia] = []
+    for block in result.content:
+        match block:
+            case TextContent():
+                lines.append(block.text)
+            case ImageContent() | AudioContent():
+                _add_media(media, lines, block.data, block.mime_type, None)
+            case ResourceLink():
+                lines.append(_link_line(block))
+            case EmbeddedResource():
+                _add_resource(media, lines, block.resource)
+            case _:
+                assert_never(block)
+    structured, data = _structured(result.structured_content)
+    text = "\n".join(lines)
+    if data is not None and not _says_the_same(text, result.structured_content):
+        text = f"{text}\n{data}" if text else data
+    text = capped_text(text)
+    if not result.is_error:
+        return ToolResult("done", text, structured, tuple(media))
+    error = next((line for line in text.splitlines() if line.strip()), "the tool reported an error")
+    return ToolResult(
+        "failed", text or error, structured, tuple(media), error[:_MAX_ERROR_LENGTH], "tool_failed"
+    )
+
+
+def capped_text(text: str, max_length: int = MAX_TEXT_LENGTH) -> str:
+    """Return `text`, or its beginning and a note that says how much is missing."""
+    if len(text) <= max_length:
+        return text
+    room = max_length - len(_cut_note(len(text), len(text)))
+    if "\ud800" <= text[room - 1] <= "\udbff":
+        room -= 1  # Keeps the two halves of a character together.
+    return text[:room] + _cut_note(len(text) - room, len(text))
+
+
+def _cut_note(missing: int, total: int) -> str:
+    return f"\n[cut here: {missing:,} of {total:,} characters are left out]"
+
+
+def _add_media(
+    media: list[ToolMedia], lines: list[str], data: str, mime_type: str | None, name: str | None
+) -> None:
+    mime_type = (mime_type or "application/octet-stream")[:_MAX_MIME_LENGTH]
+    if (
+        len(media) >= MAX_MEDIA
+        or sum(len(item.data) for item in media) + len(data) * 3 // 4 > MAX_MEDIA_BYTES
+    ):
+        lines.append(f"[left out: {mime_type}, because the result holds too much media]")
+        return
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        lines.append(f"[left out: {mime_type}, because its data is not base64]")
+        return
+    media.append(ToolMedia(mime_type, content, name))
+    lines.append(f"[attached: {mime_type}, {len(content):,} bytes]")
+
+
+def _add_resource(media: list[ToolMedia], lines: list[str], resource: ResourceContents) -> None:
+    if isinstance(resource, TextResourceContents):
+        lines.append(resource.text)
+    elif isinstance(resource, BlobResourceContents):
+        name = str(resource.uri).rstrip("/").rpartition("/")[2]
+        _add_media(media, lines, resource.blob, resource.mime_type, name or None)
+
+
+def _link_line(link: ResourceLink) -> str:
+    kind = f", {link.mime_type[:_MAX_MIME_LENGTH]}" if link.mime_type else ""
+    return f"[resource: {link.title or link.name}, {link.uri}{kind}]"
+
+
+def _structured(content: object) -> tuple[Any, str | None]:
+    """Return the data for programs, and its JSON for the model; both None when there is none."""
+    if content is None:
+        return None, None
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return (content if len(text) <= MAX_STRUCTURED_BYTES else None), text
+
+
+def _says_the_same(text: str, content: object) -> bool:
+    """Tell whether the text is the data over again, as servers send it for older clients.
+
+    FastMCP wraps results that are no object as `{"result": ...}`.
+    """
+    forms = [content]
+    if isinstance(content, dict) and list(content) == ["result"]:  # pyright: ignore[reportUnknownArgumentType]
+        forms.append(content["result"])  # pyright: ignore[reportUnknownArgumentType]
+    if text in forms:
+        return True
+    try:
+        return json.loads(text) in forms
+    except (ValueError, RecursionError):
+        return False
