@@ -20,6 +20,12 @@ from pydantic_settings import (
 CHECKOUT = Path(__file__).resolve().parent.parent
 ENV_FILE = Path(".env")
 
+FLEET_VARIABLES = frozenset(
+    f"FLOTILLA_{name}"
+    for name in ("SERVER_HOST", "SERVER_PORT", "SERVER_TOKEN", "ALLOWED_HOSTS", "ALLOW_REMOTE_BIND")
+)
+"""What the servers of the fleet read from the same file."""
+
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 Layer = Literal["environment", ".env", "default"]
 TextList = Annotated[tuple[str, ...], NoDecode]
@@ -73,7 +79,13 @@ class Settings(BaseSettings):
     allow_plain_http: bool = Field(
         False, description="Allow a bind that is not loopback without https. Cookies can be read."
     )
-    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: FLEET_VARIABLES = frozenset(
+    f"FLOTILLA_{name}"
+    for name in ("SERVER_HOST", "SERVER_PORT", "SERVER_TOKEN", "ALLOWED_HOSTS", "ALLOW_REMOTE_BIND")
+)
+"""What the servers of the fleet read from the same file."""
+
+LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     frontend_dir: Path = Field(
         CHECKOUT / "frontend" / "dist", description="Folder of the built front end."
     )
@@ -178,9 +190,15 @@ def _sentence(location: tuple[int | str, ...], message: str) -> str:
 
 def unknown_variables(env_file: Path = ENV_FILE) -> list[str]:
     """Return the FLOTILLA_ names in `.env` that mean nothing: most often a slip of the pen."""
-    known = {variable_of(field) for field in Settings.model_fields}
+    known = FLEET_VARIABLES.union(map(variable_of, Settings.model_fields))
     names = _file_values(env_file)
     return sorted(name for name in names if name.startswith("FLOTILLA_") and name not in known)
+
+
+def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """Return our environment with `changes`, for a process we start."""
+    inherited = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
+    return inherited | dict(changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,3 +258,8 @@ def _example_entry(variable: str, field: FieldInfo) -> str:
     if isinstance(field.default, Path) and field.default.is_absolute():
         default = field.default.relative_to(CHECKOUT).as_posix()
     return f"\n# {field.description}\n# {variable}={default}\n"
+
+
+def secret_variable(name: str) -> str | None:
+    """Return a secret from the environment variable that a server's configuration names."""
+    return os.environ.get(name) or None

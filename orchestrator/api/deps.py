@@ -6,7 +6,10 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from orchestrator.api.authenticator import Authenticator, Principal
+from orchestrator.chat.orchestrator import ChatOrchestrator
+from orchestrator.settings import Settings
 from orchestrator.store.database import Database
+from orchestrator.tools.aggregator import MCPToolAggregator
 
 
 def _principal(connection: HTTPConnection) -> Principal:
@@ -21,6 +24,21 @@ def _database(connection: HTTPConnection) -> Database:
     return connection.app.state.database
 
 
+def _settings(connection: HTTPConnection) -> Settings:
+    return connection.app.state.settings
+
+
+def _chat(connection: HTTPConnection) -> ChatOrchestrator:
+    return connection.app.state.chat
+
+
+def _aggregator(connection: HTTPConnection) -> MCPToolAggregator:
+    return connection.app.state.aggregator
+
+
 PrincipalDep = Annotated[Principal, Depends(_principal)]
 AuthenticatorDep = Annotated[Authenticator, Depends(_authenticator)]
 DatabaseDep = Annotated[Database, Depends(_database)]
+SettingsDep = Annotated[Settings, Depends(_settings)]
+ChatDep = Annotated[ChatOrchestrator, Depends(_chat)]
+AggregatorDep = Annotated[MCPToolAggregator, Depends(_aggregator)]

@@ -53,6 +53,8 @@ class ToolCallRecord(Value):
     server: str
     arguments: dict[str, Any]
     state: ToolCallState
+    read_only: bool
+    """Whether a trusted server said that the tool changes nothing."""
     text: str = ""
     """What the model saw."""
     structured: Any = None

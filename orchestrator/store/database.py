@@ -3,7 +3,7 @@
 The statements are SQLAlchemy Core in plain functions that take a `Connection` first. They run in
 threads: one hop per transaction costs a third of the CPU of one hop per statement (decision 0002).
 What is asked for while a transaction runs shares the next one (group commit). SQLite before 3.51.3
-can corrupt a WAL that two connections write or checkpoint at once; here only the writer does either.
+can corrupt a WAL that two connections write or checkpoint at once; here only the writer does that.
 """
 
 import asyncio
@@ -162,13 +162,12 @@ def _run_one(connection: Connection, request: _Request) -> None:
     driver.execute("SAVEPOINT one")
     try:
         request.value = request.call(connection)
-    except Exception as error:  # noqa: BLE001 - handed to the caller who asked for it
+    except Exception as error:
+        if not driver.in_transaction:  # A full disk rolls the whole transaction back.
+            raise
         request.error = _storage_error(error) if isinstance(error, OperationalError) else error
-        # A full disk may have rolled the whole transaction back already.
-        if driver.in_transaction:
-            driver.execute("ROLLBACK TO one")
-    if driver.in_transaction:
-        driver.execute("RELEASE one")
+        driver.execute("ROLLBACK TO one")
+    driver.execute("RELEASE one")
 
 
 def _storage_error(error: OperationalError) -> Exception:

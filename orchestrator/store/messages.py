@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
 from orchestrator.domain.chat import Message, RequestedToolCall
 from orchestrator.domain.ids import new_id
@@ -146,13 +146,16 @@ def last_of_turn(conn: Connection, owner_id: str, message_id: str, session_id: s
     ).scalar_one()
 
 
-def count(conn: Connection, owner_id: str, session_id: str) -> int:
-    """Return how many messages the session holds, on all branches."""
-    return conn.execute(
-        select(func.count()).where(
-            messages.c.owner_id == owner_id, messages.c.session_id == session_id
-        )
-    ).scalar_one()
+def end_of_turn(conn: Connection, owner_id: str, turn_id: str) -> tuple[str | None, set[str], bool]:
+    """Return the last message of the turn, the tool calls it answers, and if it has an answer."""
+    rows = conn.execute(
+        select(messages.c.id, messages.c.role, messages.c.tool_call_id)
+        .where(messages.c.owner_id == owner_id, messages.c.turn_id == turn_id)
+        .order_by(messages.c.position)
+    ).all()
+    answered = {row.tool_call_id for row in rows if row.tool_call_id is not None}
+    has_answer = any(row.role == "assistant" for row in rows)
+    return (rows[-1].id if rows else None), answered, has_answer
 
 
 def _insert(conn: Connection, owner_id: str, row: dict[str, Any]) -> None:

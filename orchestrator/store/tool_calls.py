@@ -98,6 +98,7 @@ def record_of(row: Row[Any], prefix: str = "") -> ToolCallRecord:
         server=getattr(row, prefix + "server"),
         arguments=getattr(row, prefix + "arguments"),
         state=getattr(row, prefix + "state"),
+        read_only=getattr(row, prefix + "read_only"),
         text=getattr(row, prefix + "text"),
         structured=getattr(row, prefix + "structured"),
         error=getattr(row, prefix + "error"),

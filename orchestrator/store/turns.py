@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from orchestrator.domain.chat import FinishReason, Turn, TurnError, TurnState
 from orchestrator.domain.times import now_rfc3339
@@ -106,6 +106,13 @@ def finish(
     )
 
 
+def parent_message_id(conn: Connection, owner_id: str, turn_id: str) -> str | None:
+    """Return the message that the first message of the turn hangs under."""
+    return conn.execute(
+        select(turns.c.parent_message_id).where(turns.c.owner_id == owner_id, turns.c.id == turn_id)
+    ).scalar_one()
+
+
 def append_events(conn: Connection, events: Sequence[tuple[str, StoredEvent]]) -> None:
     """Store (turn id, event) pairs; a sequence number that exists is refused by the key."""
     conn.execute(
@@ -129,15 +136,6 @@ def events_after(
         .limit(limit)
     )
     return [StoredEvent(row.seq, row.type, row.data) for row in rows]
-
-
-def last_seq(conn: Connection, owner_id: str, turn_id: str) -> int:
-    """Return the highest sequence number in the log of the owner's turn, 0 without any."""
-    return conn.execute(
-        select(func.coalesce(func.max(turn_events.c.seq), 0))
-        .join(turns, turns.c.id == turn_events.c.turn_id)
-        .where(turns.c.owner_id == owner_id, turns.c.id == turn_id)
-    ).scalar_one()
 
 
 def _select(owner_id: str) -> Any:

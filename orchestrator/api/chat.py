@@ -1,0 +1,142 @@
+"""Turns: start one, follow it, stop it, continue it."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.api.deps import ChatDep, DatabaseDep, PrincipalDep, SettingsDep
+from orchestrator.api.event_stream import HEARTBEAT_S, EventStream
+from orchestrator.api.problems import problem_responses
+from orchestrator.chat.accepting import NewTurn
+from orchestrator.chat.events import ChatEvent
+from orchestrator.chat.orchestrator import ChatOrchestrator
+from orchestrator.domain.chat import Turn
+from orchestrator.errors import InvalidRequest, NotFound, TooLarge
+from orchestrator.store import turns
+
+router = APIRouter(prefix="/api/chat", tags=["chat"])
+
+Identifier = Annotated[str, Field(min_length=1, max_length=200)]
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"model": ChatEvent, "description": "The turn's events, until it has ended"}
+}
+
+
+class Body(BaseModel):
+    """A request body; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class TurnSettings(Body):
+    """What one turn does differently."""
+
+    model: Identifier | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+
+class ChatRequest(Body):
+    """A message of the owner."""
+
+    message: Annotated[str, Field(min_length=1)]
+    session_id: Identifier | None = None
+    """Null starts a session."""
+    client_message_id: Identifier | None = None
+    """The same id again returns the same turn, never a second one."""
+    parent_message_id: Identifier | None = None
+    """Starts a branch under this message instead of the end of the session."""
+    attachment_ids: Annotated[list[Identifier], Field(max_length=50)] = []
+    settings: TurnSettings = TurnSettings()
+
+
+class ContinueRequest(Body):
+    """Go on with an answer that was interrupted, failed, cancelled or cut off."""
+
+    client_message_id: Identifier | None = None
+
+
+@router.post(
+    "/stream",
+    response_class=EventStream,
+    responses=_STREAM | problem_responses(404, 409, 429, 507),
+)
+async def start_turn(
+    body: ChatRequest, principal: PrincipalDep, chat: ChatDep, settings: SettingsDep
+) -> EventStream:
+    """Store the message, start its turn and stream its events; leaving does not stop it."""
+    if not body.message.strip():
+        raise InvalidRequest("message: write something.")
+    if len(body.message) > settings.max_message_chars:
+        raise TooLarge(
+            f"The message has {len(body.message):,} characters; "
+            f"the limit is {settings.max_message_chars:,}."
+        )
+    if body.attachment_ids:
+        raise NotFound(f"There is no attachment {body.attachment_ids[0]!r}.")
+    overrides = body.settings.model_dump(exclude_none=True)
+    new = NewTurn(
+        text=body.message,
+        model=overrides.pop("model", chat.settings.model),
+        session_id=body.session_id,
+        client_message_id=body.client_message_id,
+        parent_message_id=body.parent_message_id,
+        settings=overrides,
+    )
+    turn = await chat.start(principal.owner_id, new)
+    return await _stream(chat, principal.owner_id, turn.id, after=0)
+
+
+@router.get("/turns/{turn_id}", responses=problem_responses(404))
+async def get_turn(turn_id: Identifier, principal: PrincipalDep, database: DatabaseDep) -> Turn:
+    """Return the turn as it stands."""
+    return await database.read(turns.get, principal.owner_id, turn_id)
+
+
+@router.get(
+    "/turns/{turn_id}/events",
+    response_class=EventStream,
+    responses=_STREAM | problem_responses(404, 409),
+)
+async def follow_turn(
+    turn_id: Identifier,
+    principal: PrincipalDep,
+    chat: ChatDep,
+    after: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    last_event_id: Annotated[str | None, Header(max_length=300)] = None,
+) -> EventStream:
+    """Stream the events after `Last-Event-ID` or `after`; 409 when the log lost some of those."""
+    if last_event_id is not None:
+        after = _sequence_number(turn_id, last_event_id)
+    return await _stream(chat, principal.owner_id, turn_id, after)
+
+
+@router.post("/turns/{turn_id}/cancel", responses=problem_responses(404, 507))
+async def cancel_turn(turn_id: Identifier, principal: PrincipalDep, chat: ChatDep) -> Turn:
+    """Stop the turn with the tool it is running; one that has ended stays as it is."""
+    return await chat.cancel(principal.owner_id, turn_id)
+
+
+@router.post(
+    "/turns/{turn_id}/continue",
+    response_class=EventStream,
+    responses=_STREAM | problem_responses(404, 409, 429, 507),
+)
+async def continue_turn(
+    turn_id: Identifier, body: ContinueRequest, principal: PrincipalDep, chat: ChatDep
+) -> EventStream:
+    """Start a turn that goes on where this one stopped, and stream its events."""
+    turn = await chat.continue_turn(principal.owner_id, turn_id, body.client_message_id)
+    return await _stream(chat, principal.owner_id, turn.id, after=0)
+
+
+async def _stream(chat: ChatOrchestrator, owner_id: str, turn_id: str, after: int) -> EventStream:
+    return EventStream(turn_id, await chat.follow(owner_id, turn_id, after, idle_s=HEARTBEAT_S))
+
+
+def _sequence_number(turn_id: str, event_id: str) -> int:
+    of_turn, _, number = event_id.rpartition(":")
+    if of_turn != turn_id or not (number.isascii() and number.isdigit() and len(number) < 16):
+        raise InvalidRequest(f"Last-Event-ID: expected {turn_id}:NUMBER, got {event_id!r}.")
+    return int(number)

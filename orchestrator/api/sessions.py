@@ -1,0 +1,134 @@
+"""Sessions and their messages: list, search, read, rename, pin, delete."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from sqlalchemy import Connection
+
+from orchestrator.api.deps import ChatDep, DatabaseDep, PrincipalDep
+from orchestrator.api.problems import problem_responses
+from orchestrator.domain.chat import Message, Session, Turn
+from orchestrator.domain.times import to_rfc3339
+from orchestrator.errors import InvalidRequest
+from orchestrator.store import audit, messages, sessions, turns
+
+router = APIRouter(prefix="/api/sessions", tags=["sessions"])
+
+Cursor = Annotated[str | None, Query(max_length=500)]
+
+
+class SessionPage(BaseModel):
+    """Sessions, pinned ones first, then the last used first."""
+
+    items: list[Session]
+    next_cursor: str | None
+
+
+class MessagePage(BaseModel):
+    """Messages of the branch that is shown, oldest first, and the turns they belong to."""
+
+    items: list[Message]
+    turns: list[Turn]
+    next_cursor: str | None
+    """For the page with older messages."""
+
+
+class SessionChange(BaseModel):
+    """What to change; fields that are left out stay."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: (
+        Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+        | None
+    ) = None
+    pinned: bool | None = None
+
+
+@router.get("", responses=problem_responses())
+async def list_sessions(
+    principal: PrincipalDep,
+    database: DatabaseDep,
+    q: Annotated[str | None, Query(max_length=500, description="Words to search for")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Cursor = None,
+    after: Annotated[AwareDatetime | None, Query(description="Last used since")] = None,
+    before: Annotated[AwareDatetime | None, Query(description="Last used before")] = None,
+) -> SessionPage:
+    """List sessions, or search the text of all messages and titles."""
+    items, next_cursor = await database.read(
+        sessions.listed,
+        principal.owner_id,
+        limit=limit,
+        cursor=cursor,
+        words=q,
+        after=to_rfc3339(after) if after else None,
+        before=to_rfc3339(before) if before else None,
+    )
+    return SessionPage(items=items, next_cursor=next_cursor)
+
+
+@router.get("/{session_id}", responses=problem_responses(404))
+async def get_session(session_id: str, principal: PrincipalDep, database: DatabaseDep) -> Session:
+    """Return one session."""
+    return await database.read(sessions.get, principal.owner_id, session_id)
+
+
+@router.get("/{session_id}/messages", responses=problem_responses(404))
+async def get_messages(
+    session_id: str,
+    principal: PrincipalDep,
+    database: DatabaseDep,
+    limit: Annotated[int, Query(ge=1, le=500)] = 200,
+    cursor: Cursor = None,
+) -> MessagePage:
+    """Return the newest messages; a page begins with a message of the owner where it can."""
+    return await database.read(_page, principal.owner_id, session_id, limit, cursor)
+
+
+@router.patch("/{session_id}", responses=problem_responses(404, 507))
+async def change_session(
+    session_id: str, body: SessionChange, principal: PrincipalDep, database: DatabaseDep
+) -> Session:
+    """Rename or pin a session."""
+    if body.title is None and body.pinned is None:
+        raise InvalidRequest("Say what to change: title or pinned.")
+    return await database.write(_change, principal.owner_id, session_id, body)
+
+
+@router.delete("/{session_id}", status_code=204, responses=problem_responses(404, 507))
+async def delete_session(
+    session_id: str, principal: PrincipalDep, database: DatabaseDep, chat: ChatDep
+) -> Response:
+    """Stop what runs in the session and delete it with all its messages."""
+    await chat.stop_session(principal.owner_id, session_id)
+    await database.write(_remove, principal.owner_id, session_id, principal.actor)
+    return Response(status_code=204)
+
+
+def _page(
+    conn: Connection, owner_id: str, session_id: str, limit: int, cursor: str | None
+) -> MessagePage:
+    session = sessions.get(conn, owner_id, session_id)
+    items, next_cursor = messages.page(
+        conn, owner_id, session_id, session.leaf_message_id, limit=limit, before=cursor
+    )
+    turn_ids = {message.turn_id for message in items if message.turn_id}
+    if session.running_turn_id:
+        turn_ids.add(session.running_turn_id)
+    found = turns.with_ids(conn, owner_id, turn_ids)
+    return MessagePage(items=items, turns=found, next_cursor=next_cursor)
+
+
+def _change(conn: Connection, owner_id: str, session_id: str, change: SessionChange) -> Session:
+    if change.title is not None:
+        sessions.rename(conn, owner_id, session_id, change.title)
+    if change.pinned is not None:
+        sessions.pin(conn, owner_id, session_id, pinned=change.pinned)
+    return sessions.get(conn, owner_id, session_id)
+
+
+def _remove(conn: Connection, owner_id: str, session_id: str, actor: str) -> None:
+    sessions.remove(conn, owner_id, session_id)
+    audit.append(conn, owner_id, actor=actor, action="session_deleted", subject=session_id)

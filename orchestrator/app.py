@@ -1,0 +1,128 @@
+"""The application: every room built once, in the order of the floors, and taken down in reverse."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from typing import Any, Never
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from orchestrator.api import auth, chat, fleet, health, metrics, model_settings, sessions
+from orchestrator.api.authentication import Authentication
+from orchestrator.api.authenticator import Authenticator
+from orchestrator.api.guard import Guard, own_origins
+from orchestrator.api.problems import install_problems
+from orchestrator.api.static import Frontend
+from orchestrator.chat.limits import TurnLimits
+from orchestrator.chat.orchestrator import ChatOrchestrator, ChatSettings
+from orchestrator.llm.openrouter import OpenRouterClient
+from orchestrator.settings import Settings, load_settings
+from orchestrator.store.database import Database
+from orchestrator.store.json_file import read_json_document
+from orchestrator.store.local_tokens import ensure_local_tokens
+from orchestrator.store.migrate import migrate
+from orchestrator.tools.aggregator import MCPToolAggregator
+from orchestrator.tools.config import ServersDocument
+from orchestrator.tools.pin_file import PinFile
+from orchestrator.tools.tokens import ServerTokens
+
+ROUTERS = (auth, chat, sessions, fleet, model_settings, health, metrics)
+
+
+def create_app() -> ASGIApp:
+    """Return the whole application behind its doors; `flotilla serve` runs it."""
+    settings = load_settings()
+    api = create_api(lambda app: _rooms(app, settings))
+    inner = Authentication(Frontend(api, settings.frontend_dir), lambda: api.state.authenticator)
+    return Guard(inner, own_origins(settings.port, settings.public_origins))
+
+
+def create_api(rooms: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """Return the routes; `rooms` builds what they work with on `app.state`."""
+    app = FastAPI(
+        title="Flotilla",
+        version=version("flotilla"),
+        lifespan=rooms,
+        redirect_slashes=False,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    install_problems(app)
+    for room in ROUTERS:
+        app.include_router(room.router)
+    return app
+
+
+@asynccontextmanager
+async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
+    """Build what the routes need and keep it for the life of the process."""
+    path = settings.data_dir / "chat_sessions.db"
+    migrate(path)
+    tls = ssl.create_default_context()
+    async with AsyncExitStack() as stack:
+        database = Database(path)
+        stack.push_async_callback(database.close)
+        await database.write(ensure_local_tokens, settings.data_dir)
+        authenticator = Authenticator(database)
+        await stack.enter_async_context(_running(authenticator.keep_last_used()))
+        llm = await stack.enter_async_context(_model_client(settings, tls))
+        aggregator = await stack.enter_async_context(_aggregator(settings, tls))
+        app.state.chat = await stack.enter_async_context(
+            ChatOrchestrator(_chat_settings(settings), database, llm, aggregator)
+        )
+        app.state.settings = settings
+        app.state.database = database
+        app.state.authenticator = authenticator
+        app.state.aggregator = aggregator
+        yield
+
+
+@asynccontextmanager
+async def _running(endless: Coroutine[Any, Any, Never]) -> AsyncGenerator[None]:
+    """Run `endless` beside the block."""
+    task = asyncio.create_task(endless)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _model_client(settings: Settings, tls: ssl.SSLContext) -> OpenRouterClient:
+    return OpenRouterClient(
+        settings.openrouter_base_url, settings.openrouter_api_key, ssl_context=tls
+    )
+
+
+def _aggregator(settings: Settings, tls: ssl.SSLContext) -> MCPToolAggregator:
+    document = read_json_document(
+        settings.data_dir / "mcp_servers.json", ServersDocument, ServersDocument()
+    )
+    return MCPToolAggregator(
+        document.servers,
+        token_for=ServerTokens(settings.data_dir),
+        cache_dir=settings.data_dir / "cache" / "tools",
+        pins=PinFile(settings.data_dir / "tool_pins.json"),
+        ssl_context=tls,
+    )
+
+
+def _chat_settings(settings: Settings) -> ChatSettings:
+    return ChatSettings(
+        model=settings.openrouter_default_model,
+        fallback_models=settings.openrouter_fallback_models,
+        system_prompt=settings.openrouter_system_prompt or None,
+        timezone=settings.timezone,
+        limits=TurnLimits(
+            max_rounds=settings.turn_max_rounds,
+            max_tool_calls=settings.turn_max_tool_calls,
+            max_tool_errors=settings.turn_max_tool_errors,
+            max_identical_calls=settings.turn_max_identical_calls,
+            max_duration_s=settings.turn_max_duration_s,
+            max_cost_microusd=settings.turn_max_cost_microusd,
+        ),
+    )

@@ -1,0 +1,126 @@
+"""Taking a message in: stored with its turn in one transaction, or not at all."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from orchestrator.chat.events import TurnStarted
+from orchestrator.domain.chat import Session, Turn
+from orchestrator.domain.ids import new_id
+from orchestrator.domain.times import now_rfc3339
+from orchestrator.errors import Conflict, NotFound
+from orchestrator.store import messages, sessions, turns
+from orchestrator.store.turns import StoredEvent
+
+TITLE_CHARS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class NewTurn:
+    """What a client asks for; `text` is None when an earlier answer is to be continued."""
+
+    text: str | None
+    model: str
+    session_id: str | None = None
+    client_message_id: str | None = None
+    parent_message_id: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A stored turn, and whether this request is the one that started it."""
+
+    turn: Turn
+    is_new: bool
+    parent_message_id: str | None
+    """The message that the first answer hangs under."""
+    started: StoredEvent | None
+    parameters: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Request fields that this turn overrides."""
+
+
+def accept(conn: Connection, owner_id: str, new: NewTurn) -> Accepted:
+    """Store the message and its turn, or return the turn that this message started before.
+
+    Raises NotFound for an unknown session or parent, Conflict while the session is answering.
+    """
+    if new.client_message_id is not None:
+        earlier = turns.with_client_message(conn, owner_id, new.client_message_id)
+        if earlier is not None:
+            return Accepted(earlier, is_new=False, parent_message_id=None, started=None)
+    session = _session(conn, owner_id, new)
+    turn_id, now = new_id("turn"), now_rfc3339()
+    parent_id = _parent(conn, owner_id, new, session)
+    user_message_id = None
+    if new.text is not None:
+        user_message_id = messages.insert_user(
+            conn, owner_id, session.id, parent_id, new.text, turn_id
+        )
+        sessions.move_leaf(conn, owner_id, session.id, user_message_id)
+    turn = Turn(
+        id=turn_id,
+        session_id=session.id,
+        user_message_id=user_message_id,
+        assistant_message_id=new_id("msg"),
+        state="running",
+        model=new.model,
+        created_at=now,
+        last_seq=1,
+    )
+    turns.insert(
+        conn,
+        owner_id,
+        turn,
+        client_message_id=new.client_message_id,
+        parent_message_id=parent_id,
+        settings=new.settings,
+    )
+    started = _started(turn)
+    turns.append_events(conn, [(turn.id, started)])
+    return Accepted(
+        turn,
+        is_new=True,
+        parent_message_id=user_message_id or parent_id,
+        started=started,
+        parameters=new.settings,
+    )
+
+
+def title_of(text: str) -> str:
+    """Return the first line of `text`, cut at a word, as the title of its session."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "New chat")
+    if len(line) <= TITLE_CHARS:
+        return line
+    cut = line[:TITLE_CHARS]
+    return (cut.rsplit(None, 1)[0] if " " in cut else cut) + "…"
+
+
+def _session(conn: Connection, owner_id: str, new: NewTurn) -> Session:
+    if new.session_id is None:
+        if new.parent_message_id is not None:
+            raise NotFound("A new session has no parent message: name its session.")
+        session_id = sessions.create(conn, owner_id, title_of(new.text or ""))
+        return sessions.get(conn, owner_id, session_id)
+    session = sessions.get(conn, owner_id, new.session_id)
+    if session.running_turn_id is not None:
+        raise Conflict("This chat is still answering. Wait for the answer, or stop it.")
+    return session
+
+
+def _parent(conn: Connection, owner_id: str, new: NewTurn, session: Session) -> str | None:
+    if new.parent_message_id is None:
+        return session.leaf_message_id
+    return messages.last_of_turn(conn, owner_id, new.parent_message_id, session.id)
+
+
+def _started(turn: Turn) -> StoredEvent:
+    event = TurnStarted(
+        turn_id=turn.id,
+        session_id=turn.session_id,
+        user_message_id=turn.user_message_id,
+        assistant_message_id=turn.assistant_message_id,
+        model=turn.model,
+    )
+    return StoredEvent(1, event.type, event.model_dump_json().encode())

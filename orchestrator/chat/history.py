@@ -1,0 +1,66 @@
+"""Stored messages as the model reads them: only what the wire format knows, and always valid."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from orchestrator.domain.chat import Message, RequestedToolCall
+
+WireMessage = dict[str, Any]
+
+NO_RESULT = "No result: the turn stopped before this call ended."
+CONTINUE = "Your last answer was cut off. Continue exactly where it stopped, without repeating it."
+
+
+def to_wire(messages: Iterable[Message]) -> list[WireMessage]:
+    """Return `messages`, oldest first, in OpenAI chat terms.
+
+    Every tool call is answered directly after the message that made it: providers refuse the whole
+    request otherwise.
+    """
+    wire: list[WireMessage] = []
+    open_calls: dict[str, str] = {}
+    for message in messages:
+        if message.role != "tool":
+            wire.extend(_unanswered(open_calls))
+            open_calls = {call.tool_call_id: call.tool for call in message.tool_calls}
+        if message.role == "user":
+            wire.append({"role": "user", "content": message.content})
+        elif message.role == "assistant":
+            if message.content or message.tool_calls:
+                details = message.reasoning_details if message.complete else []
+                wire.append(assistant_message(message.content, message.tool_calls, details))
+        elif message.tool_call is not None:
+            call = message.tool_call
+            if open_calls.pop(call.tool_call_id, None) is not None:
+                wire.append(tool_message(call.tool_call_id, call.tool, call.text))
+    wire.extend(_unanswered(open_calls))
+    return wire
+
+
+def assistant_message(
+    text: str, tool_calls: list[RequestedToolCall], reasoning_details: list[dict[str, Any]]
+) -> WireMessage:
+    """Return one round's answer; `reasoning_details` go back verbatim and in order."""
+    message: WireMessage = {"role": "assistant", "content": text or None}
+    if tool_calls:
+        message["tool_calls"] = [
+            {
+                "id": call.tool_call_id,
+                "type": "function",
+                "function": {"name": call.tool, "arguments": json.dumps(call.arguments)},
+            }
+            for call in tool_calls
+        ]
+    if reasoning_details:
+        message["reasoning_details"] = reasoning_details
+    return message
+
+
+def tool_message(tool_call_id: str, tool: str, text: str) -> WireMessage:
+    """Return the result of one tool call."""
+    return {"role": "tool", "tool_call_id": tool_call_id, "name": tool, "content": text}
+
+
+def _unanswered(open_calls: dict[str, str]) -> list[WireMessage]:
+    return [tool_message(call_id, tool, NO_RESULT) for call_id, tool in open_calls.items()]

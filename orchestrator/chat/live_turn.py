@@ -1,0 +1,53 @@
+"""A turn that is running in this process."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from orchestrator.chat.accepting import Accepted
+from orchestrator.chat.closing import INTERRUPTED, STOPPED, Ending
+from orchestrator.chat.turn_log import TurnLog
+from orchestrator.domain.chat import Turn
+
+
+@dataclass(slots=True)
+class LiveTurn:
+    """The turn, its log and the task that runs it."""
+
+    owner_id: str
+    accepted: Accepted
+    log: TurnLog
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _task: asyncio.Task[None] | None = None
+    _wish: Ending | None = None
+    _is_closing: bool = False
+
+    @property
+    def turn(self) -> Turn:
+        """The turn as it was accepted."""
+        return self.accepted.turn
+
+    def runs_as(self, task: asyncio.Task[None]) -> None:
+        """Note the task that runs this turn."""
+        self._task = task
+
+    def stop(self) -> None:
+        """End it as the owner wishes."""
+        self._end(STOPPED)
+
+    def interrupt(self) -> None:
+        """End it because the process ends."""
+        self._end(INTERRUPTED)
+
+    def begin_closing(self) -> None:
+        """From here on the task is not cancelled any more: it is storing how the turn ended."""
+        self._is_closing = True
+
+    @property
+    def wish(self) -> Ending:
+        """How the one who cancelled the task wants it to end."""
+        return self._wish or INTERRUPTED
+
+    def _end(self, ending: Ending) -> None:
+        if self._wish is None and not self._is_closing and self._task is not None:
+            self._wish = ending
+            self._task.cancel()

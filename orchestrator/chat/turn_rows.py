@@ -1,0 +1,106 @@
+"""The rows of one turn: messages, planned calls, usage and the end, each under the one before."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from orchestrator.chat.tool_round import PlannedCall
+from orchestrator.domain.chat import FinishReason, Turn
+from orchestrator.domain.ids import new_id
+from orchestrator.llm.deltas import Completion
+from orchestrator.store import messages, sessions, tool_calls, turns, usage
+
+
+class TurnRows:
+    """Writes the rows of a running turn; every method runs inside a transaction."""
+
+    def __init__(self, owner_id: str, turn: Turn, parent_message_id: str | None) -> None:
+        self._owner_id = owner_id
+        self._turn = turn
+        self._leaf = parent_message_id
+        self._message_id = turn.assistant_message_id
+
+    def store_round(
+        self,
+        conn: Connection,
+        round_number: int,
+        completion: Completion,
+        reasoning_ms: int | None,
+        calls: Sequence[PlannedCall],
+    ) -> None:
+        """Store what the model answered in one round, with its cost and the calls it asked for."""
+        turn = self._turn
+        messages.insert_assistant(
+            conn,
+            self._owner_id,
+            message_id=self._message_id,
+            session_id=turn.session_id,
+            parent_id=self._leaf,
+            turn_id=turn.id,
+            text=completion.text,
+            complete=True,
+            reasoning=completion.reasoning,
+            reasoning_ms=reasoning_ms,
+            reasoning_details=completion.reasoning_details,
+            requested=[call.request for call in calls],
+            sources=[{"url": s.url, "title": s.title} for s in completion.sources],
+        )
+        self._leaf, self._message_id = self._message_id, new_id("msg")
+        tool_calls.plan(
+            conn,
+            self._owner_id,
+            session_id=turn.session_id,
+            turn_id=turn.id,
+            round_number=round_number,
+            requested=[call.request for call in calls],
+            read_only={call.request.tool for call in calls if call.is_read_only},
+        )
+        self._store_usage(conn, round_number, completion)
+
+    def store_results(self, conn: Connection, tool_call_ids: list[str]) -> None:
+        """Store one message per tool call of the round."""
+        if self._leaf is None:
+            raise RuntimeError("results need the message that asked for them")
+        self._leaf = messages.insert_tool_results(
+            conn,
+            self._owner_id,
+            session_id=self._turn.session_id,
+            parent_id=self._leaf,
+            turn_id=self._turn.id,
+            tool_call_ids=tool_call_ids,
+        )
+
+    def store_end(
+        self, conn: Connection, reason: FinishReason, *, last_seq: int, cost_microusd: int
+    ) -> None:
+        """Mark the turn as finished and show its branch."""
+        if self._leaf is not None:
+            sessions.move_leaf(conn, self._owner_id, self._turn.session_id, self._leaf)
+        turns.finish(
+            conn,
+            self._owner_id,
+            self._turn.id,
+            state="finished",
+            last_seq=last_seq,
+            cost_microusd=cost_microusd,
+            finish_reason=reason,
+        )
+
+    def _store_usage(self, conn: Connection, round_number: int, completion: Completion) -> None:
+        spent = completion.usage
+        if spent is None:
+            return
+        row = usage.UsageRow(
+            session_id=self._turn.session_id,
+            turn_id=self._turn.id,
+            round=round_number,
+            purpose="chat",
+            model=completion.model,
+            prompt_tokens=spent.prompt_tokens,
+            completion_tokens=spent.completion_tokens,
+            reasoning_tokens=spent.reasoning_tokens,
+            cached_tokens=spent.cached_tokens,
+            cost_microusd=spent.cost_microusd,
+            generation_id=completion.generation_id,
+        )
+        usage.record(conn, self._owner_id, row)

@@ -1,0 +1,25 @@
+"""The bearer tokens of the servers, read anew for each connect so that a changed one is used."""
+
+from pathlib import Path
+
+from orchestrator.settings import secret_variable
+from orchestrator.tools.config import ServerConfig
+
+
+class ServerTokens:
+    """Finds a server's token where its configuration says."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+
+    def __call__(self, config: ServerConfig) -> str | None:
+        """Return the token, or None when there is none (yet)."""
+        if config.token_env is not None:
+            return secret_variable(config.token_env)
+        if config.token_file is None:
+            return None
+        try:
+            text = (self._data_dir / config.token_file).read_text(encoding="ascii")
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+        return text.strip() or None

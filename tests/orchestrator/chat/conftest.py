@@ -1,0 +1,105 @@
+"""A ChatOrchestrator on a real database, against a fake OpenRouter and a real MCP server."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.chat.accepting import NewTurn
+from orchestrator.chat.limits import TurnLimits
+from orchestrator.chat.orchestrator import ChatOrchestrator, ChatSettings
+from orchestrator.domain.chat import Turn
+from orchestrator.llm.openrouter import OpenRouterClient
+from orchestrator.store.database import Database
+from orchestrator.store.migrate import migrate
+from orchestrator.store.principals import ensure_owner
+from orchestrator.tools.aggregator import MCPToolAggregator
+from orchestrator.tools.config import ServerConfig
+from orchestrator.tools.pin_file import PinFile
+from tests.fakes.mcp_servers import ServerProcess, toy_server
+from tests.fakes.openrouter import API_KEY, SCRIPT_MODEL, FakeOpenRouter, running_fake
+from tests.orchestrator.chat.stream import Event, decoded
+
+
+@dataclass
+class Chat:
+    """A running chat floor and short words for what tests do with it."""
+
+    orchestrator: ChatOrchestrator
+    database: Database
+    owner_id: str
+    fake: FakeOpenRouter
+    turns: list[Turn] = field(default_factory=list)
+
+    async def send(self, text: str | None, **more: Any) -> Turn:
+        turn = await self.orchestrator.start(
+            self.owner_id, NewTurn(text=text, model=SCRIPT_MODEL, **more)
+        )
+        self.turns.append(turn)
+        return turn
+
+    async def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[Event]:
+        batches = await self.orchestrator.follow(self.owner_id, turn_id, after, idle_s=30)
+        async for events in batches:
+            for event in events:
+                yield decoded(event)
+
+    async def events(self, turn_id: str, after: int = 0) -> list[Event]:
+        return [event async for event in self.follow(turn_id, after)]
+
+    async def until(self, turn_id: str, kind: str) -> Event:
+        async for event in self.follow(turn_id):
+            if event.type == kind:
+                return event
+        raise AssertionError(f"{turn_id} ended without {kind}")
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with toy_server(tmp_path_factory.mktemp("toy") / "notes.txt") as server:
+        yield server
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeOpenRouter]:
+    with running_fake() as fake:
+        yield fake
+
+
+@asynccontextmanager
+async def running_chat(
+    folder: Path, fake: FakeOpenRouter, toy_url: str | None, limits: TurnLimits | None = None
+) -> AsyncIterator[Chat]:
+    path = folder / "chat_sessions.db"
+    migrate(path)
+    database = Database(path)
+    owner = await database.write(ensure_owner)
+    configs = [ServerConfig(id="toy", title="Toy", url=toy_url)] if toy_url else []
+    settings = ChatSettings(
+        model=SCRIPT_MODEL,
+        fallback_models=(),
+        system_prompt="Be brief.",
+        timezone="Europe/Lisbon",
+        limits=limits or TurnLimits(),
+    )
+    aggregator = MCPToolAggregator(
+        configs,
+        token_for=lambda _: None,
+        cache_dir=folder / "cache",
+        pins=PinFile(folder / "tool_pins.json"),
+    )
+    llm = OpenRouterClient(fake.base_url, API_KEY, retry_delay_s=0.01)
+    async with llm, aggregator:
+        assert await aggregator.wait_until_settled(10)
+        async with ChatOrchestrator(settings, database, llm, aggregator) as orchestrator:
+            yield Chat(orchestrator, database, owner.id, fake)
+    await database.close()
+
+
+@pytest.fixture
+async def chat(tmp_path: Path, fake: FakeOpenRouter, toy: ServerProcess) -> AsyncIterator[Chat]:
+    async with running_chat(tmp_path, fake, toy.url) as chat:
+        yield chat
