@@ -79,13 +79,7 @@ class Settings(BaseSettings):
     allow_plain_http: bool = Field(
         False, description="Allow a bind that is not loopback without https. Cookies can be read."
     )
-    log_level: FLEET_VARIABLES = frozenset(
-    f"FLOTILLA_{name}"
-    for name in ("SERVER_HOST", "SERVER_PORT", "SERVER_TOKEN", "ALLOWED_HOSTS", "ALLOW_REMOTE_BIND")
-)
-"""What the servers of the fleet read from the same file."""
-
-LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     frontend_dir: Path = Field(
         CHECKOUT / "frontend" / "dist", description="Folder of the built front end."
     )

@@ -1,0 +1,72 @@
+"""The HTTP API as the command line uses it: over loopback, with the token of this machine."""
+
+import ssl
+from http import HTTPStatus
+from typing import Any
+
+import httpx2
+
+from orchestrator.cli.complaint import Complaint
+from orchestrator.settings import Settings
+
+TIMEOUT_S = 10
+
+
+class Door:
+    """Asks the running orchestrator."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._address = f"http://{_reachable(settings.host)}:{settings.port}"
+        self._host = f"127.0.0.1:{settings.port}"
+        self._token_file = settings.data_dir / "tokens" / "cli"
+        # Loopback speaks plain HTTP; a bare context spares loading the authorities' certificates.
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """Return the JSON of the answer. Raises Complaint."""
+        try:
+            token = self._token_file.read_text(encoding="ascii").strip()
+        except OSError as error:
+            raise Complaint(
+                f"There is no token in {self._token_file}: start Flotilla once with `flotilla up`."
+            ) from error
+        answer = self._send(method, path, token, body)
+        if answer.status_code == HTTPStatus.NO_CONTENT:
+            return None
+        if answer.is_error:
+            raise Complaint(_detail(answer))
+        return answer.json()
+
+    def _send(self, method: str, path: str, token: str, body: object) -> httpx2.Response:
+        try:
+            with httpx2.Client(
+                base_url=self._address, verify=self._tls, trust_env=False, timeout=TIMEOUT_S
+            ) as client:
+                headers = {"Authorization": f"Bearer {token}", "Host": self._host}
+                return client.request(method, path, headers=headers, json=body)
+        except httpx2.TransportError as error:
+            raise Complaint(
+                f"Nothing answers at {self._address}. Start Flotilla with `flotilla up`."
+            ) from error
+
+
+def own_address(settings: Settings) -> str:
+    """Return where a browser finds the orchestrator."""
+    return next(iter(settings.public_origins), f"http://127.0.0.1:{settings.port}")
+
+
+def sign_in_address(settings: Settings, code: str) -> str:
+    """Return the sign-in link. The code is in the fragment, which browsers never send."""
+    return f"{own_address(settings)}/sign-in#code={code}"
+
+
+def _reachable(host: str) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - to leave it
+    return f"[{host}]" if ":" in host else host
+
+
+def _detail(answer: httpx2.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"The orchestrator answered {answer.status_code}."

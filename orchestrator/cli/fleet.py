@@ -1,0 +1,99 @@
+"""The fleet as the supervisor sees it: its list, its document, and what its servers report."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from orchestrator.cli.complaint import Complaint
+from orchestrator.store.json_file import read_json_document, write_json_document
+from orchestrator.tools.config import ServerConfig, ServersDocument
+
+LIST_TIMEOUT_S = 30
+
+
+class FleetServer(BaseModel):
+    """One entry of `python -m servers list --json`."""
+
+    name: str
+    title: str
+    url: str
+    token_file: str
+    enabled_by_default: bool
+
+
+class ServerReport(BaseModel):
+    """One line of `python -m servers up --json`."""
+
+    server: str
+    pid: int
+    url: str
+    state: Literal["ready", "down"]
+
+
+_SERVERS = TypeAdapter(list[FleetServer])
+
+
+class FleetDocument:
+    """`data/mcp_servers.json`."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / "mcp_servers.json"
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is one already."""
+        return self._path.exists()
+
+    def enabled_servers(self) -> list[str]:
+        """Return the servers of the fleet that shall run."""
+        document = self._read()
+        return [
+            server.id for server in document.servers if server.enabled and server.trust == "fleet"
+        ]
+
+    def adopt(self, fleet: list[FleetServer]) -> list[str]:
+        """Add what is new in the fleet; return the new servers that shall run."""
+        document = self._read()
+        known = {server.id for server in document.servers}
+        added = tuple(_config(server) for server in fleet if server.name not in known)
+        if added or not self.exists:
+            servers = (*document.servers, *added)
+            write_json_document(self._path, ServersDocument(servers=servers))
+        return [server.id for server in added if server.enabled]
+
+    def _read(self) -> ServersDocument:
+        return read_json_document(self._path, ServersDocument, ServersDocument())
+
+
+async def list_fleet() -> list[FleetServer]:
+    """Return all servers of this checkout. Raises Complaint."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "servers", "list", "--json", stdout=PIPE, stderr=PIPE
+    )
+    try:
+        async with asyncio.timeout(LIST_TIMEOUT_S):
+            output, errors = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    try:
+        return _SERVERS.validate_json(output)
+    except ValidationError as error:
+        words = errors.decode(errors="replace").strip().splitlines()
+        raise Complaint(f"The fleet cannot be listed: {(words or ['no answer'])[-1]}") from error
+
+
+def _config(server: FleetServer) -> ServerConfig:
+    return ServerConfig(
+        id=server.name,
+        title=server.title,
+        url=server.url,
+        enabled=server.enabled_by_default,
+        trust="fleet",
+        token_file=server.token_file,
+    )

@@ -1,0 +1,62 @@
+"""Runs the orchestrator under uvicorn."""
+
+import signal
+import socket
+
+import uvicorn
+
+from orchestrator.api.deadline import DeadlineProtocol
+from orchestrator.cli.bind import listener, refuse_open_bind
+from orchestrator.cli.lock import data_lock
+from orchestrator.cli.notify import notify_ready
+from orchestrator.logs import logging_to_files
+from orchestrator.settings import Settings
+
+APPLICATION = "orchestrator.app:create_app"
+GRACE_S = 3
+KEEP_ALIVE_S = 30
+
+
+def serve_orchestrator(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises Complaint when it may not or cannot start."""
+    refuse_open_bind(settings)
+    with (
+        data_lock(settings.data_dir),
+        listener(settings.host, settings.port) as own_socket,
+        logging_to_files(settings.logs_dir, settings.log_level),
+    ):
+        # uvicorn raises the signal again when it is done; by then we are ending anyway.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _ignore)
+        _Server(_config(), settings.notify_socket).run([own_socket])
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    """Not SIG_IGN: that would be inherited by processes we start."""
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, notify_socket: str | None) -> None:
+        super().__init__(config)
+        self._notify_socket = notify_socket
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._notify_socket:
+            notify_ready(self._notify_socket)
+
+
+def _config() -> uvicorn.Config:
+    return uvicorn.Config(
+        APPLICATION,
+        factory=True,
+        loop="uvloop",
+        http=DeadlineProtocol,
+        ws="websockets-sansio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )

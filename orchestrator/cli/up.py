@@ -1,0 +1,210 @@
+"""`flotilla up`: the fleet, the practice model and the orchestrator, watched by one process."""
+
+import asyncio
+import signal
+import socket
+import sys
+from contextlib import closing, suppress
+from functools import partial
+
+from pydantic import ValidationError
+
+from orchestrator.cli.bind import listener, refuse_open_bind
+from orchestrator.cli.child import Child, ChildPlan
+from orchestrator.cli.complaint import Complaint
+from orchestrator.cli.fleet import FleetDocument, ServerReport, list_fleet
+from orchestrator.cli.lock import data_lock
+from orchestrator.cli.notify import ReadinessSocket
+from orchestrator.cli.table import table
+from orchestrator.settings import Settings
+
+PRACTICE_PORT = 9100
+READY_TIMEOUT_S = 60
+FLEET_GRACE_S = 2
+STOP_GRACE_S = 4.3
+OPENROUTER = "https://openrouter.ai/api/v1"
+
+
+def bring_up(settings: Settings) -> None:
+    """Run everything until Ctrl-C or SIGTERM. Raises Complaint when it cannot start."""
+    refuse_open_bind(settings)
+    with data_lock(settings.data_dir):
+        listener(settings.host, settings.port).close()
+    try:
+        asyncio.run(_Supervisor(settings).run())
+    except* Complaint as group:
+        raise group.exceptions[0] from None
+
+
+class _Supervisor:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._document = FleetDocument(settings.data_dir)
+        self._children: list[Child] = []
+        self._group = asyncio.TaskGroup()
+        self._servers: dict[str, ServerReport] = {}
+        self._expected: set[str] = set()
+        self._fleet_reported = asyncio.Event()
+        self._is_announced = False
+        self._practice_port: int | None = None
+
+    async def run(self) -> None:
+        main = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _once(main))
+        try:
+            async with self._group:
+                await self._start_and_announce()
+                await self._adopt_new_servers()
+        except asyncio.CancelledError:
+            _say("Stopping.")
+        finally:
+            async with asyncio.TaskGroup() as stopping:
+                for child in self._children:
+                    stopping.create_task(child.stop(STOP_GRACE_S))
+
+    async def _start_and_announce(self) -> None:
+        if not self._document.exists:
+            self._document.adopt(await list_fleet())
+        with closing(ReadinessSocket()) as readiness:
+            practice = self._start_practice()
+            orchestrator = self._start_orchestrator(readiness.address)
+            fleet = self._start_fleet("fleet", self._document.enabled_servers())
+            await _ready_or_dead(readiness, orchestrator)
+        await self._fleet_settles()
+        _say(self._table(orchestrator, practice, fleet))
+        await self._print_link()
+        self._is_announced = True
+
+    def _start(self, plan: ChildPlan) -> Child:
+        child = Child(plan, self._settings.logs_dir / "processes", _say)
+        self._children.append(child)
+        self._group.create_task(child.keep_running())
+        return child
+
+    def _start_orchestrator(self, notify_socket: str) -> Child:
+        environment = {"NOTIFY_SOCKET": notify_socket}
+        if self._practice_port is not None:
+            environment |= {
+                "OPENROUTER_BASE_URL": f"http://127.0.0.1:{self._practice_port}/api/v1",
+                "OPENROUTER_API_KEY": "practice",
+                "OPENROUTER_DEFAULT_MODEL": "flotilla/practice",
+            }
+        command = _own_command("serve", "--with-parent")
+        return self._start(ChildPlan("orchestrator", lambda: command, environment))
+
+    def _start_practice(self) -> Child | None:
+        settings = self._settings
+        if settings.openrouter_api_key or settings.openrouter_base_url != OPENROUTER:
+            return None
+        port = self._practice_port = _free_port()
+        command = _own_command("practice", "--port", str(port), "--with-parent")
+        return self._start(ChildPlan("practice", lambda: command))
+
+    def _start_fleet(self, name: str, servers: list[str]) -> Child | None:
+        if not servers:
+            return None
+        self._expected.update(servers)
+        command = [sys.executable, "-m", "servers", "up", *servers, "--json"]
+        return self._start(ChildPlan(name, lambda: command, on_line=self._on_fleet_line))
+
+    def _on_fleet_line(self, line: bytes) -> None:
+        try:
+            report = ServerReport.model_validate_json(line)
+        except ValidationError:
+            return
+        before = self._servers.get(report.server)
+        self._servers[report.server] = report
+        self._fleet_reported.set()
+        if self._is_announced and (before is None or before.state != report.state):
+            _say(f"{report.server}: {report.state}")
+
+    async def _fleet_settles(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FLEET_GRACE_S):
+                while self._expected - self._servers.keys():
+                    self._fleet_reported.clear()
+                    await self._fleet_reported.wait()
+
+    def _table(self, orchestrator: Child, practice: Child | None, fleet: Child | None) -> str:
+        own = f"http://{self._settings.host}:{self._settings.port}"
+        rows = [("orchestrator", own, "ready", _pid(orchestrator))]
+        if practice is None:
+            rows.append(("model", self._settings.openrouter_base_url, "configured", ""))
+        else:
+            address = f"http://127.0.0.1:{self._practice_port}"
+            state = "running" if practice.pid else "down"
+            rows.append(("practice model (no key is set)", address, state, _pid(practice)))
+        for name in sorted(self._expected):
+            report = self._servers.get(name)
+            if report is None:
+                rows.append((name, "", "starting", _pid(fleet)))
+            else:
+                rows.append((name, report.url, report.state, str(report.pid)))
+        return "\n" + table(("what", "where", "state", "process"), rows)
+
+    async def _print_link(self) -> None:
+        # Imported while the children start: it would delay their start.
+        from orchestrator.cli.door import Door, sign_in_address  # noqa: PLC0415
+
+        door = Door(self._settings)
+        link = await asyncio.to_thread(partial(door.ask, "POST", "/api/auth/links"))
+        address = sign_in_address(self._settings, link["code"])
+        _say(f"\nSign in (once, within 15 minutes):\n\n  {address}\n\nCtrl-C stops everything.")
+
+    async def _adopt_new_servers(self) -> None:
+        """Servers that came with an update run from now on; done last, because it is slow."""
+        new = self._document.adopt(await list_fleet())
+        if new:
+            _say(f"New in the fleet: {', '.join(new)}")
+            self._start_fleet("fleet-new", new)
+
+
+async def _ready_or_dead(readiness: ReadinessSocket, child: Child) -> None:
+    """Return when the child is ready. Raises Complaint with its last words when it dies."""
+    ready = asyncio.ensure_future(readiness.wait())
+    dead = asyncio.ensure_future(child.died.wait())
+    try:
+        await asyncio.wait(
+            (ready, dead), timeout=READY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not ready.done():
+            why = child.last_words() or "It said nothing."
+            raise Complaint(f"The {child.name} did not start:\n{why}")
+    finally:
+        ready.cancel()
+        dead.cancel()
+
+
+def _free_port() -> int:
+    try:
+        listener("127.0.0.1", PRACTICE_PORT).close()
+    except Complaint:
+        with socket.create_server(("127.0.0.1", 0)) as found:
+            return found.getsockname()[1]
+    return PRACTICE_PORT
+
+
+def _own_command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "orchestrator", *arguments]
+
+
+def _once(task: "asyncio.Task[None] | None") -> "partial[None]":
+    """Return a signal handler that cancels `task` at the first signal only."""
+    asked: list[bool] = []
+
+    def handle() -> None:
+        if task is not None and not asked:
+            asked.append(True)
+            task.cancel()
+
+    return partial(handle)
+
+
+def _pid(child: Child | None) -> str:
+    return str(child.pid or "") if child else ""
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
