@@ -2,8 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Never
 
@@ -35,17 +35,17 @@ ROUTERS = (auth, chat, sessions, fleet, model_settings, health, metrics)
 def create_app() -> ASGIApp:
     """Return the whole application behind its doors; `flotilla serve` runs it."""
     settings = load_settings()
-    api = create_api(lambda app: _rooms(app, settings))
+    api = create_api(settings)
     inner = Authentication(Frontend(api, settings.frontend_dir), lambda: api.state.authenticator)
     return Guard(inner, own_origins(settings.port, settings.public_origins))
 
 
-def create_api(rooms: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
-    """Return the routes; `rooms` builds what they work with on `app.state`."""
+def create_api(settings: Settings) -> FastAPI:
+    """Return the routes; their rooms are built when the application starts."""
     app = FastAPI(
         title="Flotilla",
         version=version("flotilla"),
-        lifespan=rooms,
+        lifespan=lambda app: _rooms(app, settings),
         redirect_slashes=False,
         openapi_url="/api/openapi.json",
         docs_url=None,

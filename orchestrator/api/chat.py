@@ -59,6 +59,7 @@ class ContinueRequest(Body):
 
 @router.post(
     "/stream",
+    status_code=200,
     response_class=EventStream,
     responses=_STREAM | problem_responses(404, 409, 429, 507),
 )
@@ -96,6 +97,7 @@ async def get_turn(turn_id: Identifier, principal: PrincipalDep, database: Datab
 
 @router.get(
     "/turns/{turn_id}/events",
+    status_code=200,
     response_class=EventStream,
     responses=_STREAM | problem_responses(404, 409),
 )
@@ -120,6 +122,7 @@ async def cancel_turn(turn_id: Identifier, principal: PrincipalDep, chat: ChatDe
 
 @router.post(
     "/turns/{turn_id}/continue",
+    status_code=200,
     response_class=EventStream,
     responses=_STREAM | problem_responses(404, 409, 429, 507),
 )

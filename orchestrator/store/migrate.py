@@ -26,12 +26,12 @@ def migrate(path: Path) -> None:
     present = _present_revision(path)
     if present == newest:
         return
-    if present is not None:
-        if present not in known:
-            raise Conflict(
-                f"{path.name} has schema {present!r}, which this version does not know. "
-                "Run the newer Flotilla that wrote it, or restore a backup."
-            )
+    if present is not None and present not in known:
+        raise Conflict(
+            f"{path.name} has schema {present!r}, which this version does not know. "
+            "Run the newer Flotilla that wrote it, or restore a backup."
+        )
+    if path.exists():
         _copy(path, path.with_name(f"{path.name}.before-{newest}"))
     logger.info("database_migrating path=%s from=%s to=%s", path, present, newest)
     _upgrade(path)

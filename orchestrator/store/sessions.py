@@ -119,15 +119,13 @@ def _update(conn: Connection, owner_id: str, session_id: str, **values: Any) -> 
 
 def _past(cursor: str) -> Any:
     pinned, updated_at, session_id = decode_cursor(cursor, int, str, str)
-    return or_(
-        sessions.c.pinned < bool(pinned),
-        and_(sessions.c.pinned == bool(pinned), sessions.c.updated_at < updated_at),
-        and_(
-            sessions.c.pinned == bool(pinned),
-            sessions.c.updated_at == updated_at,
-            sessions.c.id < session_id,
-        ),
+    older = or_(
+        sessions.c.updated_at < updated_at,
+        and_(sessions.c.updated_at == updated_at, sessions.c.id < session_id),
     )
+    if pinned:
+        return or_(sessions.c.pinned.is_(False), older)
+    return and_(sessions.c.pinned.is_(False), older)
 
 
 def _session(row: RowMapping, snippet: str | None = None) -> Session:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from orchestrator.app import create_app
+from orchestrator.app import create_api
 from orchestrator.settings import Settings
 from tests.processes import ROOT
 
@@ -14,7 +14,7 @@ METHODS = ("get", "put", "post", "delete", "patch")
 
 def document() -> dict[str, Any]:
     """What the application says about itself; it is built but not started."""
-    return create_app(Settings.model_validate({})).openapi()
+    return create_api(Settings.model_validate({})).openapi()
 
 
 def text(content: dict[str, Any]) -> str:
