@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
 
 MAX_LENGTH = 64
 _HASH_LENGTH = 12
@@ -25,11 +24,3 @@ def qualified_name(server: str, tool: str) -> str:
     room = MAX_LENGTH - len(server) - len("__") - len("_") - _HASH_LENGTH
     readable = _REPLACED.sub("_", tool)[:room]
     return f"{server}__{readable}_{digest}"
-
-
-def name_table(server: str, tools: Iterable[str]) -> dict[str, str]:
-    """Map qualified names back to the server's own; a name that occurs twice counts once."""
-    table: dict[str, str] = {}
-    for tool in tools:
-        table.setdefault(qualified_name(server, tool), tool)
-    return table

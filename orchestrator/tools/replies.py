@@ -16,10 +16,13 @@ import msgspec
 from orchestrator.tools.failures import ExchangeFailed, FailureKind
 
 RPC_FAILURE = -32000
-_MAX_VALUES = 500_000
-_MAX_CONTAINERS = 100_000
+_MAX_VALUES = 250_000
+_MAX_CONTAINERS = 30_000
 _MAX_SERVER_REQUESTS = 100
 _PROGRESS_INTERVAL_S = 0.02
+# A reply of a million empty events costs a second of CPU, so it gets it in small portions.
+_EVENTS_AT_ONCE = 500
+_REST_S = 0.01
 _EVENT_END = re.compile(rb"\r\n(?:\r\n|\n|\r)|\n(?:\r\n|\n|\r)|\r\r")
 _ABSENT = msgspec.Raw()
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -139,8 +142,11 @@ class EventReply(httpx2.AsyncByteStream):
                 raise ExchangeFailed("too_large", limit)
             search_from = max(0, len(buffer) - 3)
             buffer += chunk
-            start = 0
+            start = events = 0
             while end := _EVENT_END.search(buffer, max(start, search_from)):
+                events += 1
+                if events % _EVENTS_AT_ONCE == 0:
+                    await asyncio.sleep(_REST_S)
                 if data := _data_of(bytes(buffer[start : end.start()])):
                     yield data
                 start = end.end()

@@ -20,6 +20,7 @@ DISCOVERED = {
     "ttlMs": 0,
     "cacheScope": "private",
 }
+LIST_MODES = ("endless_pages", "ten_thousand_tools", "too_many_tools", "poisoned")
 SCHEMA = {"type": "object", "properties": {"q": {"type": "string"}}}
 TOOL = {"name": "strike", "description": "Strike.", "inputSchema": SCHEMA}
 POISONED = [
@@ -153,6 +154,8 @@ def listing(mode: str, request: dict) -> dict:
         return page | {"tools": [TOOL | {"name": f"t{number}"}], "nextCursor": str(number)}
     if mode == "ten_thousand_tools":
         return page | {"tools": [TOOL | {"name": f"t{n:05}"} for n in range(10_000)]}
+    if mode == "too_many_tools":
+        return page | {"tools": [TOOL | {"name": f"t{n:05}"} for n in range(3_000)]}
     if mode == "poisoned":
         return page | {"tools": POISONED}
     return page | {"tools": [TOOL]}
@@ -163,7 +166,7 @@ def answer(mode: str, request: dict) -> AsyncIterator[bytes]:
     during_calls = mode.startswith("call_")
     if during_calls and method == "tools/call":
         return mischief(mode.removeprefix("call_"), request)
-    if not during_calls and mode not in ("endless_pages", "ten_thousand_tools", "poisoned"):
+    if not during_calls and mode not in LIST_MODES:
         return mischief(mode, request)
     if method == "server/discover":
         return once(reply(request, DISCOVERED))

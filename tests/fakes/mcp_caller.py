@@ -1,0 +1,82 @@
+"""A process that runs an aggregator beside a hostile server and reports what that cost it.
+
+`python -m tests.fakes.mcp_caller HEALTHY_URL HOSTILE_URL CACHE_DIR` prints one JSON object.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+
+from orchestrator.tools.aggregator import MCPToolAggregator
+from orchestrator.tools.config import ServerConfig
+from tests.fakes.mcp_pins import PinsInMemory
+
+CALL_TIMEOUT_S = 2.0
+
+
+def memory_mb(field: str) -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) / 1024
+    raise LookupError(field)
+
+
+def forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+async def healthy_calls(aggregator: MCPToolAggregator, stop: asyncio.Event) -> list[float]:
+    """Call the healthy server until `stop` is set; return the time of each call in ms."""
+    times: list[float] = []
+    while not stop.is_set() or len(times) < 20:
+        began = time.perf_counter()
+        result = await aggregator.call("healthy__echo", {"text": "hi"}, call_id="c")
+        assert result.status == "done", result
+        times.append((time.perf_counter() - began) * 1000)
+    return sorted(times)
+
+
+async def report(healthy_url: str, hostile_url: str, cache_dir: Path) -> dict[str, object]:
+    healthy = ServerConfig(id="healthy", url=healthy_url)
+    hostile = ServerConfig(id="hostile", url=hostile_url, call_timeout_s=CALL_TIMEOUT_S)
+    pins = PinsInMemory()
+    async with MCPToolAggregator(
+        [healthy], token_for=lambda _: None, cache_dir=cache_dir, pins=pins
+    ) as aggregator:
+        await aggregator.wait_until_settled(10)
+        await aggregator.call("healthy__big", {"size": 1_000_000}, call_id="c")
+        forget_peak()
+        before_mb = memory_mb("VmRSS")
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            calls = group.create_task(healthy_calls(aggregator, stop))
+            await aggregator.reconfigure([healthy, hostile])
+            await aggregator.wait_until_settled(10)
+            tools = [tool for tool in aggregator.tools() if tool.server == "hostile"]
+            began = time.perf_counter()
+            result = await aggregator.call("hostile__strike", {"q": "x"}, call_id="c")
+            call_s = time.perf_counter() - began
+            status = aggregator.servers()[1]
+            stop.set()
+        times = calls.result()
+        grown_mb = memory_mb("VmHWM") - before_mb
+        began = time.perf_counter()
+    return {
+        "state": status.state,
+        "last_error": status.last_error,
+        "tools": [[tool.qualified_name, tool.description, tool.input_schema] for tool in tools],
+        "call": [result.status, result.error_code, result.error],
+        "call_s": call_s,
+        "healthy_calls": len(times),
+        "healthy_p50_ms": times[len(times) // 2],
+        "healthy_p95_ms": times[int(len(times) * 0.95)],
+        "healthy_max_ms": times[-1],
+        "grown_mb": grown_mb,
+        "close_s": time.perf_counter() - began,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(report(sys.argv[1], sys.argv[2], Path(sys.argv[3])))))

@@ -1,0 +1,113 @@
+import base64
+
+from hypothesis import given
+from hypothesis import strategies as st
+from mcp.types import CallToolResult
+
+from orchestrator.domain.tools import ToolMedia, ToolResult
+from orchestrator.tools.results import MAX_TEXT_LENGTH, capped_text, tool_result
+
+
+def result(*content: dict[str, object], **more: object) -> ToolResult:
+    return tool_result(CallToolResult.model_validate({"content": content, **more}))
+
+
+def text(value: str) -> dict[str, object]:
+    return {"type": "text", "text": value}
+
+
+def test_text_blocks_are_joined():
+    assert result(text("one"), text("two")) == ToolResult("done", "one\ntwo")
+
+
+def test_data_that_the_text_repeats_comes_once():
+    repeated = result(text('{"total": 3.0}'), structuredContent={"total": 3})
+    assert repeated == ToolResult("done", '{"total": 3.0}', {"total": 3})
+
+
+def test_data_that_only_wraps_the_text_comes_once():
+    assert result(text("hi"), structuredContent={"result": "hi"}).text == "hi"
+    assert result(text("[1,2]"), structuredContent={"result": [1, 2]}).text == "[1,2]"
+
+
+def test_data_that_says_more_than_the_text_is_added():
+    added = result(text("two mails"), structuredContent={"items": ["a", "b"]})
+    assert added.text == 'two mails\n{"items":["a","b"]}'
+
+
+def test_data_alone_becomes_the_text():
+    assert result(structuredContent={"a": "ü"}).text == '{"a":"ü"}'
+
+
+def test_data_too_large_for_programs_stays_with_the_model():
+    huge = result(structuredContent={"a": "x" * 300_000})
+    assert huge.structured is None
+    assert huge.text.startswith('{"a":"xxx')
+    assert "are left out]" in huge.text
+
+
+def test_media_are_decoded_and_named_in_the_text():
+    image = {"type": "image", "data": base64.b64encode(b"png").decode(), "mimeType": "image/png"}
+    blob = {"uri": "file:///tmp/a.pdf", "blob": "cGRm", "mimeType": "application/pdf"}
+    both = result(image, {"type": "resource", "resource": blob})
+    assert both.media == (
+        ToolMedia("image/png", b"png"),
+        ToolMedia("application/pdf", b"pdf", "a.pdf"),
+    )
+    assert both.text == "[attached: image/png, 3 bytes]\n[attached: application/pdf, 3 bytes]"
+
+
+def test_media_that_cannot_be_decoded_or_are_too_many_are_left_out_with_a_note():
+    image = {"type": "image", "mimeType": "image/png"}
+    broken = result(image | {"data": "!!!"})
+    assert (broken.media, broken.text) == (
+        (),
+        "[left out: image/png, because its data is not base64]",
+    )
+    many = result(*[image | {"data": "YQ=="}] * 17)
+    assert len(many.media) == 16
+    assert "too much media" in many.text
+
+
+def test_a_link_becomes_a_line():
+    link = {
+        "type": "resource_link",
+        "uri": "file:///r.txt",
+        "name": "r.txt",
+        "mimeType": "text/plain",
+    }
+    assert result(link).text == "[resource: r.txt, file:///r.txt, text/plain]"
+
+
+def test_an_embedded_text_is_read_as_text():
+    assert result({"type": "resource", "resource": {"uri": "a:b", "text": "hi"}}).text == "hi"
+
+
+def test_an_error_of_the_tool_is_a_failed_result():
+    failed = result(text("no such mail\nsee above"), isError=True)
+    assert (failed.status, failed.error, failed.error_code) == (
+        "failed",
+        "no such mail",
+        "tool_failed",
+    )
+    assert failed.text == "no such mail\nsee above"
+
+
+def test_an_error_without_words_still_says_something():
+    assert result(isError=True).error == "the tool reported an error"
+
+
+@given(st.text(max_size=300), st.integers(100, 200))
+def test_a_cut_text_fits_and_says_how_much_is_missing(value: str, limit: int):
+    cut = capped_text(value, limit)
+    assert len(cut) <= limit
+    if cut != value:
+        kept, _, note = cut.rpartition("\n[cut here: ")
+        assert value.startswith(kept)
+        assert note.startswith(f"{len(value) - len(kept):,} of {len(value):,} ")
+
+
+def test_a_cut_never_separates_the_halves_of_a_character():
+    value = "\ud83d\ude00" * MAX_TEXT_LENGTH
+    kept = capped_text(value).rpartition("\n[cut here: ")[0]
+    assert kept.endswith("\ude00")
