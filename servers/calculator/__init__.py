@@ -1,0 +1,1 @@
+"""Exact arithmetic, units, dates, statistics and money, computed away from the model."""
