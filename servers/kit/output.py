@@ -5,7 +5,7 @@ from mcp_types import ContentBlock, TextContent
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from servers.kit.errors import TooLarge
+from servers.kit.errors import InvalidInput, TooLarge
 
 MAX_RESULT_BYTES = 32_000
 MAX_TEXT_CHARS = 8_000
@@ -22,7 +22,12 @@ class TextPart(BaseModel):
 
 
 def text_part(text: str, offset: int = 0, max_chars: int = MAX_TEXT_CHARS) -> TextPart:
-    """The piece of `text` that starts at `offset`, at most `max_chars` (and 8,000) long."""
+    """The piece of `text` that starts at `offset`, at most `max_chars` (and 8,000) long.
+
+    Raises InvalidInput for an offset outside the text.
+    """
+    if not 0 <= offset <= len(text):
+        raise InvalidInput(f"offset is {offset}: use 0 to {len(text)}, the length of the text.")
     piece = text[offset : offset + min(max_chars, MAX_TEXT_CHARS)]
     end = offset + len(piece)
     truncated = end < len(text)

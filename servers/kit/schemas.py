@@ -24,7 +24,7 @@ def _inlined(node: Any, definitions: dict[str, Any], within: tuple[str, ...]) ->
     entries = cast("dict[str, Any]", node)
     parts = {key: _inlined(value, definitions, within) for key, value in entries.items()}
     # A discriminator names definitions that are gone now; the variants' `const`s say the same.
-    if isinstance(entries.get("discriminator"), dict):
+    if "propertyName" in (entries.get("discriminator") or ()):
         del parts["discriminator"]
     reference = parts.pop("$ref", None)
     if not isinstance(reference, str):

@@ -24,7 +24,7 @@ from servers.kit.token import server_token
 logger = logging.getLogger(__name__)
 
 # Together under 5 s: open calls may end in the first, the lifespan's teardown has the rest.
-DRAIN_S = 3
+DRAIN_S = 2
 # Longer than clients keep idle connections, so that it is never we who close one under a request.
 KEEP_ALIVE_S = 75
 TICK_S = 1.0
@@ -76,8 +76,10 @@ def serve_stdio(mcp: FleetServer[Any], settings: KitSettings) -> None:
 
 def guarded_app(mcp: FleetServer[Any], token: str, allowed_hosts: tuple[str, ...] = ()) -> ASGIApp:
     """The ASGI app of a server, as `serve` runs it."""
+    # Without `json_response`: it would drop progress and, before 2026-07-28, elicitation. On
+    # 2026-07-28 an answer is plain JSON anyway unless the tool reports progress.
     return Guard(
-        mcp.http_app(path=MCP_PATH, json_response=True),
+        mcp.http_app(path=MCP_PATH),
         health={"name": mcp.name, "version": mcp.version or "", "status": "ok"},
         token=token,
         allowed_hosts=allowed_hosts,

@@ -15,7 +15,7 @@ class ScaffoldError(Exception):
 
 
 def write_server(name: str, fleet_dir: Path = FLEET_DIR) -> list[Path]:
-    """The files written: the folder `<fleet_dir>/<name>` and its tests.
+    """The files written: the folder `<fleet_dir>/<name>` and its tests; the fleet's README too.
 
     Raises ScaffoldError when the name cannot be used or anything is already there.
     """
@@ -43,6 +43,7 @@ def write_server(name: str, fleet_dir: Path = FLEET_DIR) -> list[Path]:
             text = Template(template.read_text(encoding="utf-8")).substitute(values)
             path.write_text(text, encoding="utf-8")
             written.append(path)
+    _add_to_index(fleet_dir / "README.md", values)
     return written
 
 
@@ -50,3 +51,11 @@ def next_free_port(fleet_dir: Path = FLEET_DIR) -> int:
     """The lowest port from 9101 that no manifest has."""
     taken = {manifest.port for manifest in all_manifests(fleet_dir)}
     return next(port for port in range(FIRST_PORT, 65536) if port not in taken)
+
+
+def _add_to_index(readme: Path, values: dict[str, str]) -> None:
+    """Puts the new server's row under the last row of the table of servers."""
+    lines = readme.read_text(encoding="utf-8").splitlines(keepends=True)
+    last = max(number for number, line in enumerate(lines) if line.startswith("| ["))
+    row = Template("| [$name]($name/README.md) | $port | reads entries |\n").substitute(values)
+    readme.write_text("".join([*lines[: last + 1], row, *lines[last + 1 :]]), encoding="utf-8")

@@ -1,0 +1,44 @@
+"""The probe server, in memory and as a process."""
+
+import json
+import sys
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servers.kit.server import FleetServer
+from tests.servers.kit.probe import probe_server
+from tests.servers.kit.process import ServerProcess, running_program
+
+StartProbe = Callable[..., AbstractContextManager[ServerProcess]]
+
+
+@pytest.fixture
+def probe() -> FleetServer[str]:
+    return probe_server()
+
+
+@pytest.fixture
+def start_probe(tmp_path: Path) -> StartProbe:
+    """Starts the probe as a process; keywords are its options, `environment` its variables."""
+
+    @contextmanager
+    def start(
+        environment: dict[str, str] | None = None, **options: Any
+    ) -> Generator[ServerProcess]:
+        command = [sys.executable, "-m", "tests.servers.kit.probe", json.dumps(options)]
+        with running_program(command, "probe", tmp_path, environment) as server:
+            yield server
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def probe_process(tmp_path_factory: pytest.TempPathFactory) -> Generator[ServerProcess]:
+    """One probe for all tests of a module that leave it as it was."""
+    command = [sys.executable, "-m", "tests.servers.kit.probe", '{"deadline_s": 0.3}']
+    with running_program(command, "probe", tmp_path_factory.mktemp("probe")) as server:
+        yield server
