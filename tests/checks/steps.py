@@ -40,11 +40,13 @@ def python(module: str, *arguments: str) -> tuple[str, ...]:
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command as run; run()"
 FLOORS = (sys.executable, "-c", LINT_IMPORTS, "--no-logo")
 
-SETUP = (
+INSTALL = (
     Step("front-end modules", (*BUILD, "modules")),
     Step("Node test modules", (*BUILD, "modules", "tests/node")),
-    Step("browser", python("tests.checks.browser"), proof=r"^/"),
+    Step("browser", python("tests.checks.browser"), r"^/"),
 )
+
+BUILT = (Step("page", BUILD),)
 
 STATIC = (
     Step("format", python("ruff", "format", "--check", "."), r"\d files? already formatted"),
@@ -62,7 +64,6 @@ STATIC = (
     Step("front-end types", (*NPM, "check"), r"found 0 errors and 0 warnings"),
     Step("front-end API types", (*NPM, "types:check")),
     Step("front-end tests", (*NPM, "test"), r"Tests +[1-9]\d* passed"),
-    Step("page", BUILD),
     Step("page size", (*NPM, "check:size")),
 )
 
