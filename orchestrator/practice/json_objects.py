@@ -18,9 +18,14 @@ def as_object(value: Any) -> dict[str, Any]:
     return value if is_object(value) else {}
 
 
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Tell whether a decoded JSON value is a list."""
+    return isinstance(value, list)
+
+
 def as_list(value: Any) -> list[Any]:
     """Return the value when it is a list, else an empty one."""
-    return value if isinstance(value, list) else []
+    return value if is_list(value) else []
 
 
 def parse_object(text: str) -> dict[str, Any] | None:

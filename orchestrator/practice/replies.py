@@ -47,7 +47,9 @@ def answer_for(tool: str, label: str, content: str) -> str:
         return _time(name, label, result)
     for key in _ANSWER_KEYS:
         if isinstance(result.get(key), str | int | float):
-            return f"{_capital(label)}: **{_number(result, key)}**"
+            # As code: the stars of a formula would be read as emphasis.
+            shown = f"`{label}` =" if name == "evaluate" else f"{_capital(label)}:"
+            return f"{shown} **{_number(result, key)}**"
     return explicit(tool, content)
 
 
@@ -67,7 +69,7 @@ def _plain(tool: str, label: str, content: str) -> str:
 def _number(result: dict[str, Any], key: str) -> str:
     value, unit = result[key], result.get("unit") or result.get("to_unit")
     text = str(value)
-    return f"{text} {unit}" if isinstance(unit, str) and unit not in text else text
+    return f"{text} {unit.replace('_', ' ')}" if isinstance(unit, str) else text
 
 
 def _time(name: str, label: str, result: dict[str, Any]) -> str:

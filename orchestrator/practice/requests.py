@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.practice.json_objects import as_list, as_object, is_object, parse_object
+from orchestrator.practice.json_objects import as_list, as_object, is_list, is_object, parse_object
 
 MODEL = "flotilla/practice"
 
@@ -50,11 +50,10 @@ def read_request(raw: bytes) -> ChatRequest:
 
 
 def _objects(body: dict[str, Any], field: str) -> list[dict[str, Any]]:
-    values = body.get(field) or []
-    items = as_list(values)
-    if items != values or not all(is_object(item) for item in items):
+    values: Any = body.get(field, [])
+    if not is_list(values) or not all(is_object(value) for value in values):
         raise BadRequest(f"{field} must be a list of objects.")
-    return items
+    return values
 
 
 def _is_call(call: Any) -> bool:

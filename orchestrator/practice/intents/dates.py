@@ -74,8 +74,18 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text.replace("DAY", DAY).replace(" ", r"\s+"), re.IGNORECASE)
 
 
-_COUNTED = r"(?P<unit>work(?:ing )?days|workdays|business days|days|weeks|months|nights|sleeps)"
+_COUNTED = (
+    r"(?<!\d\s)\b(?P<unit>work(?:ing )?days|workdays|business days|days|weeks|months|nights|sleeps)"
+)
 _PATTERNS: tuple[tuple[re.Pattern[str], _Reading], ...] = (
+    (
+        _pattern(
+            r"(?:what|which|when)(?:'s)? (?:is |the |date |day |will |it |be )*"
+            r"(?P<count>\d{1,5}) (?P<unit>days?|weeks?|months?|years?) "
+            r"(?P<way>from|after|before) (?P<day>DAY)"
+        ),
+        _shifted,
+    ),
     (
         _pattern(
             rf"(?:how many )?{_COUNTED} (?:are there |are |is it )?(?:between|from) "
@@ -104,14 +114,6 @@ _PATTERNS: tuple[tuple[re.Pattern[str], _Reading], ...] = (
             r"(?:is |was |will |does |did |it |be |on )*(?P<day>DAY)(?: be| fall)?(?: on)?"
         ),
         _weekday,
-    ),
-    (
-        _pattern(
-            r"(?:what|which|when)(?:'s)? (?:is |the |date |day |will |it |be )*"
-            r"(?P<count>\d{1,5}) (?P<unit>days?|weeks?|months?|years?) "
-            r"(?P<way>from|after|before) (?P<day>DAY)"
-        ),
-        _shifted,
     ),
     (
         _pattern(

@@ -26,7 +26,10 @@ _WORDS = {
     "million": "1000000",
 }
 _TOKENS = (
-    ("number", r"[$€£]?\s*(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?![\d]*[:.]\d)"),
+    (
+        "number",
+        r"(?:[$€£][ \t]*)?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?![\d]*[:.]\d)",
+    ),
     ("percent_of", r"(?:%|percent|per\s+cent)\s+of\b"),
     ("percent_off", r"(?:%|percent|per\s+cent)\s+off\b"),
     ("percent", r"%|(?:percent|per\s+cent)\b"),
