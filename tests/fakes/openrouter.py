@@ -10,8 +10,9 @@ The model id picks the answer (`openrouter_scenarios`), or a test scripts it rou
         request = await fake.request(1)
         await request.hung_up.wait()
 
-As a process of its own: `python -m tests.fakes.openrouter --port N [--chunks N --interval-ms M]`;
-then `fake/bench` streams pre-encoded chunks.
+As a process of its own: `python -m tests.fakes.openrouter --port N [--chunks N --interval-ms M]`
+(port 0 picks a free one; the first line printed is the base URL). Then `fake/bench` streams
+pre-encoded chunks.
 """
 
 import argparse
@@ -255,12 +256,11 @@ def running_fake(
             thread.join(timeout=10)
 
 
-def _server(fake: FakeOpenRouter, port: int = 0) -> uvicorn.Server:
+def _server(fake: FakeOpenRouter) -> uvicorn.Server:
     # "critical": uvicorn logs a trace for every connection that a Drop cuts.
     return uvicorn.Server(
         uvicorn.Config(
             fake.app,
-            port=port,
             lifespan="off",
             log_level="critical",
             access_log=False,
@@ -325,7 +325,9 @@ def main() -> None:
     parser.add_argument("--interval-ms", type=float, default=0.0)
     arguments = parser.parse_args()
     bench = Bench(arguments.chunks, arguments.interval_ms)
-    _server(FakeOpenRouter(api_key=None, bench=bench), arguments.port).run()
+    with socket.create_server(("127.0.0.1", arguments.port), backlog=1024) as listener:
+        print(f"http://127.0.0.1:{listener.getsockname()[1]}/api/v1", flush=True)
+        _server(FakeOpenRouter(api_key=None, bench=bench)).run([listener])
 
 
 if __name__ == "__main__":

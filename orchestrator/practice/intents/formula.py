@@ -27,6 +27,7 @@ _WORDS = {
 }
 _TOKENS = (
     (
+        # Not the beginning of a time of day or of a network address.
         "number",
         r"(?:[$€£][ \t]*)?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?![\d]*[:.]\d)",
     ),

@@ -1,12 +1,17 @@
 """The fake is as strict as the vendor, and the vendor's own SDK style of client can read it."""
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 
+from orchestrator.llm.openrouter import OpenRouterClient
 from tests.fakes.openrouter import API_KEY, FakeOpenRouter
 from tests.fakes.openrouter_check import Invalid, check_request
+from tests.fakes.openrouter_talk import ask, collect
 
 USER = {"role": "user", "content": "Hello?"}
 CALL = {"id": "c1", "type": "function", "function": {"name": "a__b", "arguments": "{}"}}
@@ -78,3 +83,20 @@ def test_the_openai_sdk_reads_text_tools_and_errors(fake: FakeOpenRouter) -> Non
     texts = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices]
     assert "".join(filter(None, texts)) == "Hello from the fake."
     assert chunks[-1].usage.completion_tokens == 9
+
+
+@pytest.fixture
+def bench_url() -> Iterator[str]:
+    command = [sys.executable, "-m", "tests.fakes.openrouter", "--port", "0", "--chunks", "120"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process.stdout.readline().strip()
+        process.terminate()
+
+
+async def test_as_a_process_it_streams_for_benchmarks(bench_url: str) -> None:
+    async with OpenRouterClient(bench_url) as client:
+        _, completion, error = await collect(client, ask("fake/bench"))
+
+    assert error is None
+    assert completion.text == "word " * 120
+    assert completion.usage.completion_tokens == 120
