@@ -15,9 +15,12 @@ help: ## show this list
 install: ## create or update the environment in .venv
 	@$(ANY_PYTHON) -I -S deploy/environment.py runtime
 
-run: install ## start Flotilla and print a sign-in link
-	@$(PYTHON) -I frontend/build.py || echo "-- the page could not be built; starting without it"
-	@exec $(PYTHON) -m orchestrator up $(ARGS)
+run: ## start Flotilla and print a sign-in link
+	@$(ANY_PYTHON) -I -S deploy/environment.py installer
+	@$(PYTHON) -I -S frontend/build.py & page=$$!; \
+	$(PYTHON) -I -S deploy/environment.py runtime || exit 1; \
+	wait $$page || echo "-- the page could not be built; starting without it"; \
+	exec $(PYTHON) -m orchestrator up $(ARGS)
 
 test: ## run everything CI runs: static checks, tests, front end, browser
 	@$(ANY_PYTHON) -I -S deploy/environment.py tests
@@ -31,12 +34,12 @@ format: ## format Python and front-end sources and mend what can be mended
 	@$(ANY_PYTHON) -I -S deploy/environment.py tests
 	@$(PYTHON) -m ruff check --fix --quiet .
 	@$(PYTHON) -m ruff format --quiet .
-	@$(PYTHON) -I frontend/build.py npm run --silent format
+	@$(PYTHON) -I -S frontend/build.py npm run --silent format
 
 docs: ## rewrite the generated tables of the READMEs, openapi.json and .env.example
 	@$(ANY_PYTHON) -I -S deploy/environment.py tests
 	@$(PYTHON) -m tests.checks.docs --write
-	@$(PYTHON) -I frontend/build.py npm run --silent types
+	@$(PYTHON) -I -S frontend/build.py npm run --silent types
 
 bench: ## run the benchmarks
 	@$(ANY_PYTHON) -I -S deploy/environment.py tests

