@@ -84,7 +84,7 @@ def failure_from(
     kind = _kind(report)
     sentence = _sentence(kind, report, endpoint, model)
     if quoted := endpoint.quote(report.text):
-        sentence = f'{sentence} It says: "{quoted}"'
+        sentence = f'{sentence} It says: "{quoted}".'
     return kind(sentence, retry_after_s=report.retry_after_s)
 
 
