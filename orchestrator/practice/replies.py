@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from orchestrator.practice.json_objects import is_object, object_in
@@ -23,7 +24,7 @@ You can ask for several of these in one message. To see what the page can do, tr
 
 _MAX_SHOWN_CHARS = 6_000
 _ANSWER_KEYS = ("result", "answer", "value", "converted", "approx")
-_TIME_KEYS = ("local_time", "time", "now", "datetime", "iso", "local")
+_TIME_KEYS = ("time", "local_time", "now", "result")
 
 
 def missing_tool(tool: str, label: str) -> str:
@@ -44,7 +45,7 @@ def answer_for(tool: str, label: str, content: str) -> str:
     if name == "search_history":
         return _hits(label, result)
     if name in ("now", "convert_time"):
-        return _time(name, label, result)
+        return _time(tool, label, result)
     for key in _ANSWER_KEYS:
         if isinstance(result.get(key), str | int | float):
             # As code: the stars of a formula would be read as emphasis.
@@ -72,17 +73,24 @@ def _number(result: dict[str, Any], key: str) -> str:
     return f"{text} {unit.replace('_', ' ')}" if isinstance(unit, str) else text
 
 
-def _time(name: str, label: str, result: dict[str, Any]) -> str:
+def _time(tool: str, label: str, result: dict[str, Any]) -> str:
     text = next((str(result[key]) for key in _TIME_KEYS if result.get(key)), "")
-    if name == "convert_time" and isinstance(result.get("result"), str):
-        text = result["result"]
-    if name == "convert_time" and isinstance(result.get("to"), dict):
-        return _time("now", label, result["to"])
     if not text:
-        return f"{_capital(label)}:\n\n{_fields(result)}"
-    extras = [str(result[key]) for key in ("weekday", "zone") if result.get(key)]
-    shown = [extra for extra in extras if extra not in text]
-    return f"{_capital(label)}: **{text}**" + (f" ({', '.join(shown)})" if shown else "")
+        return explicit(tool, json.dumps(result))
+    zone, note = result.get("zone"), result.get("note")
+    parts = [f"{_capital(label)}: **{_moment(text)}**"]
+    parts += [f"({zone})"] if zone else []
+    parts += [f"– {note}"] if note else []
+    return " ".join(parts)
+
+
+def _moment(text: str) -> str:
+    """Return a time of RFC 3339 as people write it, other text as it is."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{moment:%H:%M}, {moment:%A} {moment.day} {moment:%B %Y}"
 
 
 def _hits(label: str, result: dict[str, Any]) -> str:
@@ -101,11 +109,6 @@ def _hit(hit: Any) -> str:
     title = hit.get("title") or hit.get("session_title") or hit.get("session_id") or ""
     text = next((str(v) for k, v in hit.items() if "snippet" in k or "text" in k), "")
     return f"**{_one_line(str(title))}**: {_one_line(text)}" if text else _one_line(str(title))
-
-
-def _fields(result: dict[str, Any]) -> str:
-    plain = {key: value for key, value in result.items() if isinstance(value, str | int | float)}
-    return "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in plain.items())
 
 
 def _quoted(text: str) -> str:

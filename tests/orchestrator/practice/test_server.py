@@ -68,7 +68,7 @@ def test_the_sdk_gets_two_parallel_calls_and_then_both_values(sdk: openai.OpenAI
 
     contents = [
         '{"result": "397.8", "is_exact": true}',
-        '{"time": "2026-11-20T10:30:00+00:00", "weekday": "Friday"}',
+        '{"time": "2026-11-20T10:30:00+00:00", "zone": "Europe/Lisbon"}',
     ]
     messages = [
         {"role": "user", "content": QUESTION},
@@ -83,7 +83,7 @@ def test_the_sdk_gets_two_parallel_calls_and_then_both_values(sdk: openai.OpenAI
 
     text = answer.choices[0].message.content
     assert "`17% of 2,340` = **397.8**" in text
-    assert "The time in Lisbon: **2026-11-20T10:30:00+00:00** (Friday)" in text
+    assert "Lisbon: **10:30, Friday 20 November 2026** (Europe/Lisbon)" in text
 
 
 def test_the_sdk_reads_the_stream_in_pieces(sdk: openai.OpenAI) -> None:
