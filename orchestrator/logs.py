@@ -40,20 +40,23 @@ _SECRETS = re.compile(
 
 @contextmanager
 def logging_to_files(folder: Path, level: str) -> Generator[None]:
-    """Send records of `level` and above to files in `folder` and to stderr until the block ends."""
+    """Send our records of `level` and above to files in `folder` and to stderr.
+
+    Libraries are heard from WARNING on, or in full at DEBUG. Holds until the block ends.
+    """
     records: queue.Queue[logging.LogRecord] = queue.Queue(QUEUE_LENGTH)
     inlet = _Inlet(records)
     outlet = QueueListener(records, DailyFiles(folder), _Terminal(), respect_handler_level=True)
     root = logging.getLogger()
-    level_before = root.level
     root.addHandler(inlet)
-    root.setLevel(level)
+    root.setLevel("DEBUG" if level == "DEBUG" else "WARNING")
+    logging.getLogger("orchestrator").setLevel(level)
+    _conversations.setLevel(logging.INFO)
     outlet.start()
     try:
         yield
     finally:
         root.removeHandler(inlet)
-        root.setLevel(level_before)
         outlet.stop()
         if inlet.dropped:
             sys.stderr.write(f"{inlet.dropped} log records were dropped: the disk was too slow.\n")

@@ -57,7 +57,7 @@ def own_address(settings: Settings) -> str:
 
 def sign_in_address(settings: Settings, code: str) -> str:
     """Return the sign-in link. The code is in the fragment, which browsers never send."""
-    return f"{own_address(settings)}/sign-in#code={code}"
+    return f"{own_address(settings)}/#sign-in={code}"
 
 
 def _reachable(host: str) -> str:

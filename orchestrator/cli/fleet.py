@@ -77,10 +77,12 @@ async def list_fleet() -> list[FleetServer]:
     try:
         async with asyncio.timeout(LIST_TIMEOUT_S):
             output, errors = await process.communicate()
-    except BaseException:
-        process.kill()
-        await process.wait()
-        raise
+    except TimeoutError as error:
+        raise Complaint(f"The fleet cannot be listed within {LIST_TIMEOUT_S} s.") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     try:
         return _SERVERS.validate_json(output)
     except ValidationError as error:

@@ -4,11 +4,15 @@ import asyncio
 import os
 import secrets
 import socket
+from contextlib import suppress
 
 
 def notify_ready(address: str) -> None:
-    """Tell whoever started us that requests are answered from now on."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+    """Tell whoever started us that requests are answered from now on; they may be gone."""
+    with (
+        suppress(OSError),
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel,
+    ):
         channel.connect(f"\0{address[1:]}" if address.startswith("@") else address)
         channel.send(f"READY=1\nMAINPID={os.getpid()}".encode())
 

@@ -1,5 +1,6 @@
 """Runs the orchestrator under uvicorn."""
 
+import logging
 import signal
 import socket
 
@@ -11,6 +12,8 @@ from orchestrator.cli.lock import data_lock
 from orchestrator.cli.notify import notify_ready
 from orchestrator.logs import logging_to_files
 from orchestrator.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 APPLICATION = "orchestrator.app:create_app"
 GRACE_S = 3
@@ -42,7 +45,10 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.started and self._notify_socket:
+        if not self.started:
+            return
+        logger.info("orchestrator_ready sockets=%s", [own.getsockname() for own in sockets or []])
+        if self._notify_socket:
             notify_ready(self._notify_socket)
 
 

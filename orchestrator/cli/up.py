@@ -44,9 +44,11 @@ class _Supervisor:
         self._group = asyncio.TaskGroup()
         self._servers: dict[str, ServerReport] = {}
         self._expected: set[str] = set()
-        self._fleet_reported = asyncio.Event()
+        self._fleet: set[str] = set()
+        self._reported = asyncio.Event()
         self._is_announced = False
         self._practice_port: int | None = None
+        self._is_practice_ready = True
 
     async def run(self) -> None:
         main = asyncio.current_task()
@@ -54,9 +56,13 @@ class _Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _once(main))
         try:
-            async with self._group:
-                await self._start_and_announce()
-                await self._adopt_new_servers()
+            with closing(ReadinessSocket()) as readiness:
+                async with self._group:
+                    await self._start_and_announce(readiness)
+                    await self._adopt_new_servers()
+                    while True:
+                        await readiness.wait()
+                        _say("orchestrator: ready")
         except asyncio.CancelledError:
             _say("Stopping.")
         finally:
@@ -64,15 +70,14 @@ class _Supervisor:
                 for child in self._children:
                     stopping.create_task(child.stop(STOP_GRACE_S))
 
-    async def _start_and_announce(self) -> None:
+    async def _start_and_announce(self, readiness: ReadinessSocket) -> None:
         if not self._document.exists:
             self._document.adopt(await list_fleet())
-        with closing(ReadinessSocket()) as readiness:
-            practice = self._start_practice()
-            orchestrator = self._start_orchestrator(readiness.address)
-            fleet = self._start_fleet("fleet", self._document.enabled_servers())
-            await _ready_or_dead(readiness, orchestrator)
-        await self._fleet_settles()
+        practice = self._start_practice()
+        orchestrator = self._start_orchestrator(readiness.address)
+        fleet = self._start_fleet("fleet", self._document.enabled_servers())
+        await _ready_or_dead(readiness, orchestrator)
+        await self._settle()
         _say(self._table(orchestrator, practice, fleet))
         await self._print_link()
         self._is_announced = True
@@ -87,7 +92,7 @@ class _Supervisor:
         environment = {"NOTIFY_SOCKET": notify_socket}
         if self._practice_port is not None:
             environment |= {
-                "OPENROUTER_BASE_URL": f"http://127.0.0.1:{self._practice_port}/api/v1",
+                "OPENROUTER_BASE_URL": _practice_url(self._practice_port),
                 "OPENROUTER_API_KEY": "practice",
                 "OPENROUTER_DEFAULT_MODEL": "flotilla/practice",
             }
@@ -99,15 +104,25 @@ class _Supervisor:
         if settings.openrouter_api_key or settings.openrouter_base_url != OPENROUTER:
             return None
         port = self._practice_port = _free_port()
+        self._is_practice_ready = False
         command = _own_command("practice", "--port", str(port), "--with-parent")
-        return self._start(ChildPlan("practice", lambda: command))
+        return self._start(ChildPlan("practice", lambda: command, on_line=self._on_practice_line))
 
     def _start_fleet(self, name: str, servers: list[str]) -> Child | None:
         if not servers:
             return None
         self._expected.update(servers)
-        command = [sys.executable, "-m", "servers", "up", *servers, "--json"]
-        return self._start(ChildPlan(name, lambda: command, on_line=self._on_fleet_line))
+
+        def command() -> list[str]:
+            # A server that an update removed would keep the others from starting.
+            present = [server for server in servers if server in self._fleet or not self._fleet]
+            return [sys.executable, "-m", "servers", "up", *present, "--json"]
+
+        return self._start(ChildPlan(name, command, on_line=self._on_fleet_line))
+
+    def _on_practice_line(self, _line: bytes) -> None:
+        self._is_practice_ready = True
+        self._reported.set()
 
     def _on_fleet_line(self, line: bytes) -> None:
         try:
@@ -116,16 +131,16 @@ class _Supervisor:
             return
         before = self._servers.get(report.server)
         self._servers[report.server] = report
-        self._fleet_reported.set()
+        self._reported.set()
         if self._is_announced and (before is None or before.state != report.state):
             _say(f"{report.server}: {report.state}")
 
-    async def _fleet_settles(self) -> None:
+    async def _settle(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(FLEET_GRACE_S):
-                while self._expected - self._servers.keys():
-                    self._fleet_reported.clear()
-                    await self._fleet_reported.wait()
+                while self._expected - self._servers.keys() or not self._is_practice_ready:
+                    self._reported.clear()
+                    await self._reported.wait()
 
     def _table(self, orchestrator: Child, practice: Child | None, fleet: Child | None) -> str:
         own = f"http://{self._settings.host}:{self._settings.port}"
@@ -133,8 +148,8 @@ class _Supervisor:
         if practice is None:
             rows.append(("model", self._settings.openrouter_base_url, "configured", ""))
         else:
-            address = f"http://127.0.0.1:{self._practice_port}"
-            state = "running" if practice.pid else "down"
+            address = _practice_url(self._practice_port)
+            state = "ready" if self._is_practice_ready else "starting"
             rows.append(("practice model (no key is set)", address, state, _pid(practice)))
         for name in sorted(self._expected):
             report = self._servers.get(name)
@@ -155,7 +170,13 @@ class _Supervisor:
 
     async def _adopt_new_servers(self) -> None:
         """Servers that came with an update run from now on; done last, because it is slow."""
-        new = self._document.adopt(await list_fleet())
+        try:
+            fleet = await list_fleet()
+        except Complaint as complaint:
+            _say(str(complaint))
+            return
+        self._fleet = {server.name for server in fleet}
+        new = self._document.adopt(fleet)
         if new:
             _say(f"New in the fleet: {', '.join(new)}")
             self._start_fleet("fleet-new", new)
@@ -184,6 +205,10 @@ def _free_port() -> int:
         with socket.create_server(("127.0.0.1", 0)) as found:
             return found.getsockname()[1]
     return PRACTICE_PORT
+
+
+def _practice_url(port: int | None) -> str:
+    return f"http://127.0.0.1:{port}/api/v1"
 
 
 def _own_command(*arguments: str) -> list[str]:

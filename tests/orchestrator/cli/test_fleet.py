@@ -1,0 +1,55 @@
+import json
+
+import pytest
+
+from orchestrator.cli.fleet import FleetDocument, FleetServer, list_fleet
+
+
+def server(name, enabled=True):
+    return FleetServer(
+        name=name,
+        title=name.title(),
+        url="http://127.0.0.1:9101/mcp",
+        token_file=f"tokens/{name}",
+        enabled_by_default=enabled,
+    )
+
+
+def test_the_first_document_holds_the_whole_fleet(tmp_path):
+    document = FleetDocument(tmp_path)
+    assert not document.exists
+    assert document.adopt([server("calculator"), server("gmail", enabled=False)]) == ["calculator"]
+    assert document.enabled_servers() == ["calculator"]
+    written = json.loads((tmp_path / "mcp_servers.json").read_text())
+    assert written["version"] == 1
+    assert written["servers"][0]["trust"] == "fleet"
+    assert written["servers"][0]["token_file"] == "tokens/calculator"
+
+
+def test_new_servers_are_added_and_the_owners_choices_stay(tmp_path):
+    path = tmp_path / "mcp_servers.json"
+    calculator = {"id": "calculator", "url": "http://127.0.0.1:9999/mcp", "enabled": False}
+    foreign = {"id": "foreign", "url": "https://mcp.example/mcp", "trust": "third_party"}
+    path.write_text(json.dumps({"version": 1, "servers": [calculator, foreign]}))
+    document = FleetDocument(tmp_path)
+    assert document.adopt([server("calculator"), server("notion")]) == ["notion"]
+    assert document.enabled_servers() == ["notion"]
+    kept = json.loads(path.read_text())["servers"][0]
+    assert (kept["url"], kept["enabled"]) == ("http://127.0.0.1:9999/mcp", False)
+
+
+def test_an_unchanged_fleet_leaves_the_file_alone(tmp_path):
+    document = FleetDocument(tmp_path)
+    document.adopt([server("calculator")])
+    before = (tmp_path / "mcp_servers.json").stat().st_mtime_ns
+    assert document.adopt([server("calculator")]) == []
+    assert (tmp_path / "mcp_servers.json").stat().st_mtime_ns == before
+
+
+async def test_the_real_fleet_can_be_listed():
+    assert "calculator" in [server.name for server in await list_fleet()]
+
+
+@pytest.mark.parametrize("command", ["serve", "practice", "up"])
+def test_every_long_command_has_help(terminal, command):
+    assert terminal.run(command, "--help").returncode == 0
