@@ -6,7 +6,9 @@ from pydantic import BaseModel, Field
 class Evaluation(BaseModel):
     result: str = Field(description="The value in decimal digits, or p/q in mode exact.")
     is_exact: bool = Field(description="False: result is rounded to `precision` digits.")
-    fraction: str | None = Field(None, description="The exact value p/q when result is rounded.")
+    fraction: str | None = Field(
+        default=None, description="The exact value p/q when result is rounded."
+    )
 
 
 class Conversion(BaseModel):
@@ -19,10 +21,10 @@ class DateResult(BaseModel):
     result: str = Field(description="The answer in words.")
     date: str | None = None
     weekday: str | None = None
-    days: int | None = Field(None, description="All days, or workdays, of the span.")
+    days: int | None = Field(default=None, description="All days, or workdays, of the span.")
     years: int | None = None
-    months: int | None = Field(None, description="Months beyond the years.")
-    remaining_days: int | None = Field(None, description="Days beyond years and months.")
+    months: int | None = Field(default=None, description="Months beyond the years.")
+    remaining_days: int | None = Field(default=None, description="Days beyond years and months.")
     iso_week: str | None = None
 
 

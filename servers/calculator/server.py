@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastmcp import Context, FastMCP
+from fastmcp import FastMCP
 from pydantic import Field
 
 from servers.calculator.client import CalculatorClient, open_calculator
@@ -24,25 +24,20 @@ Amount = Annotated[float | None, Field(allow_inf_nan=False)]
 
 
 @asynccontextmanager
-async def lifespan(_: FastMCP[dict[str, Any]]) -> AsyncGenerator[dict[str, Any]]:
+async def _lifespan(_: FastMCP[CalculatorClient]) -> AsyncGenerator[CalculatorClient]:
     async with open_calculator() as client:
-        yield {"client": client}
+        yield client
 
 
 mcp = FleetServer(
     "calculator",
     instructions="Use these tools for every number you would otherwise work out in your head.",
-    lifespan=lifespan,
+    lifespan=_lifespan,
 )
-
-
-def _client(ctx: Context) -> CalculatorClient:
-    return ctx.lifespan_context["client"]
 
 
 @mcp.fleet_tool
 async def evaluate(
-    ctx: Context,
     expression: Annotated[str, Field(description="At most 1,000 characters.", max_length=1000)],
     precision: Annotated[int, Field(description="Significant digits.", ge=1, le=1000)] = 30,
     mode: Annotated[
@@ -58,30 +53,31 @@ async def evaluate(
     a % b before a number is the remainder. No variables, no units.
     """
     arguments = {"expression": expression, "precision": precision, "mode": mode}
-    return Evaluation(**await _client(ctx).calculate("evaluate", arguments))
+    return Evaluation(**await mcp.lifespan_value.calculate("evaluate", arguments))
 
 
 @mcp.fleet_tool
-async def convert_units(ctx: Context, value: Number, from_unit: Unit, to_unit: Unit) -> Conversion:
+async def convert_units(
+    value: Annotated[Number, Field(description="How much.")], from_unit: Unit, to_unit: Unit
+) -> Conversion:
     """Convert a measured value: 100 degF to degC, 90 km/h to m/s, 30 mpg to L/100km, 5 GB to MiB.
 
     Plain gallon, pint, cup and ton are US; write imperial_gallon, tonne. No currencies.
     """
     arguments = {"value": value, "from_unit": from_unit, "to_unit": to_unit}
-    return Conversion(**await _client(ctx).calculate("convert_units", arguments))
+    return Conversion(**await mcp.lifespan_value.calculate("convert_units", arguments))
 
 
 @mcp.fleet_tool
 async def date_calc(
-    ctx: Context,
-    op: DateOperation,
+    op: Annotated[DateOperation, Field(description="What to do, see above.")],
     date: Annotated[str, Field(description="YYYY-MM-DD or today.", max_length=40)],
     end: Annotated[
         str | None, Field(description="For diff, workdays, age; default today.", max_length=40)
     ] = None,
-    years: int = 0,
-    months: int = 0,
-    weeks: int = 0,
+    years: Annotated[int, Field(description="For add.")] = 0,
+    months: Annotated[int, Field(description="For add.")] = 0,
+    weeks: Annotated[int, Field(description="For add.")] = 0,
     days: Annotated[int, Field(description="For add and add_workdays; may be negative.")] = 0,
     holidays: Annotated[
         list[str] | None, Field(description="Days that are no workdays.", max_length=400)
@@ -98,13 +94,14 @@ async def date_calc(
         "operation": op, "day": date, "end": end, "holidays": holidays or [], "zone": zone,
         "span": {"years": years, "months": months, "weeks": weeks, "days": days},
     }  # fmt: skip
-    return DateResult(**await _client(ctx).calculate("date_calc", arguments))
+    return DateResult(**await mcp.lifespan_value.calculate("date_calc", arguments))
 
 
 @mcp.fleet_tool
 async def statistics(
-    ctx: Context,
-    values: Annotated[list[Number], Field(min_length=1, max_length=10_000)],
+    values: Annotated[
+        list[Number], Field(description="The numbers.", min_length=1, max_length=10_000)
+    ],
     ops: Annotated[
         list[Statistic] | None,
         Field(description="Default: count sum mean median min max stdev.", max_length=21),
@@ -112,20 +109,19 @@ async def statistics(
 ) -> StatisticsResult:
     """Describe up to 10,000 numbers. variance and stdev are of a sample (n - 1)."""
     return StatisticsResult(
-        **await _client(ctx).calculate("statistics", {"values": values, "ops": ops})
+        **await mcp.lifespan_value.calculate("statistics", {"values": values, "ops": ops})
     )
 
 
 @mcp.fleet_tool
 async def finance(
-    ctx: Context,
-    op: FinanceOperation,
+    op: Annotated[FinanceOperation, Field(description="What to do, see above.")],
     amount: Annotated[Amount, Field(description="Loan, start value, or cost.")] = None,
     end_amount: Annotated[Amount, Field(description="End value, or price.")] = None,
     rate_percent: Annotated[
         Amount, Field(description="5 is 5 %: a year; for npv, a period.")
     ] = None,
-    years: Amount = None,
+    years: Annotated[Amount, Field(description="How long.")] = None,
     periods_per_year: Annotated[int, Field(description="Payments or compoundings.")] = 12,
     contribution: Annotated[Number, Field(description="Added at each period's end.")] = 0,
     cashflows: Annotated[
@@ -142,4 +138,4 @@ async def finance(
         "years": years, "periods_per_year": periods_per_year, "contribution": contribution,
         "cashflows": cashflows or [],
     }  # fmt: skip
-    return FinanceResult(**await _client(ctx).calculate("finance", arguments))
+    return FinanceResult(**await mcp.lifespan_value.calculate("finance", arguments))
