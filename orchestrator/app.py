@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Never
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp
 from orchestrator.api import auth, chat, fleet, health, metrics, model_settings, sessions
 from orchestrator.api.authentication import Authentication
 from orchestrator.api.authenticator import Authenticator
+from orchestrator.api.event_stream import declare_event_streams
 from orchestrator.api.guard import Guard, own_origins
 from orchestrator.api.problems import install_problems
 from orchestrator.api.static import Frontend
@@ -54,6 +56,7 @@ def create_api(settings: Settings) -> FastAPI:
     install_problems(app)
     for room in ROUTERS:
         app.include_router(room.router)
+    declare_event_streams(app)
     return app
 
 
@@ -93,8 +96,14 @@ async def _running(endless: Coroutine[Any, Any, Never]) -> AsyncGenerator[None]:
 
 
 def _model_client(settings: Settings, tls: ssl.SSLContext) -> OpenRouterClient:
+    """Return the client; endpoints that are not OpenRouter's may refuse its own request fields."""
+    url = settings.openrouter_base_url
+    host = urlsplit(url).hostname or ""
     return OpenRouterClient(
-        settings.openrouter_base_url, settings.openrouter_api_key, ssl_context=tls
+        url,
+        settings.openrouter_api_key,
+        ssl_context=tls,
+        is_openrouter=host == "openrouter.ai" or host.endswith(".openrouter.ai"),
     )
 
 

@@ -12,7 +12,7 @@ from orchestrator.chat.accepting import NewTurn
 from orchestrator.chat.events import ChatEvent
 from orchestrator.chat.orchestrator import ChatOrchestrator
 from orchestrator.domain.chat import Turn
-from orchestrator.errors import InvalidRequest, NotFound, TooLarge
+from orchestrator.errors import Conflict, NotFound, TooLarge
 from orchestrator.store import turns
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
@@ -40,7 +40,7 @@ class TurnSettings(Body):
 class ChatRequest(Body):
     """A message of the owner."""
 
-    message: Annotated[str, Field(min_length=1)]
+    message: Annotated[str, Field(min_length=1, pattern=r"\S")]
     session_id: Identifier | None = None
     """Null starts a session."""
     client_message_id: Identifier | None = None
@@ -67,8 +67,6 @@ async def start_turn(
     body: ChatRequest, principal: PrincipalDep, chat: ChatDep, settings: SettingsDep
 ) -> EventStream:
     """Store the message, start its turn and stream its events; leaving does not stop it."""
-    if not body.message.strip():
-        raise InvalidRequest("message: write something.")
     if len(body.message) > settings.max_message_chars:
         raise TooLarge(
             f"The message has {len(body.message):,} characters; "
@@ -106,10 +104,10 @@ async def follow_turn(
     principal: PrincipalDep,
     chat: ChatDep,
     after: Annotated[int, Query(ge=0, le=2**53)] = 0,
-    last_event_id: Annotated[str | None, Header(max_length=300)] = None,
+    last_event_id: Annotated[str, Header(pattern=r"^([^:]{1,200}:[0-9]{1,15})?$")] = "",
 ) -> EventStream:
     """Stream the events after `Last-Event-ID` or `after`; 409 when the log lost some of those."""
-    if last_event_id is not None:
+    if last_event_id:
         after = _sequence_number(turn_id, last_event_id)
     return await _stream(chat, principal.owner_id, turn_id, after)
 
@@ -139,7 +137,7 @@ async def _stream(chat: ChatOrchestrator, owner_id: str, turn_id: str, after: in
 
 
 def _sequence_number(turn_id: str, event_id: str) -> int:
-    of_turn, _, number = event_id.rpartition(":")
-    if of_turn != turn_id or not (number.isascii() and number.isdigit() and len(number) < 16):
-        raise InvalidRequest(f"Last-Event-ID: expected {turn_id}:NUMBER, got {event_id!r}.")
+    of_turn, _, number = event_id.partition(":")
+    if of_turn != turn_id:
+        raise Conflict(f"Last-Event-ID {event_id!r} belongs to another turn.")
     return int(number)

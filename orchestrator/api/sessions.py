@@ -3,18 +3,26 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from sqlalchemy import Connection
 
 from orchestrator.api.deps import ChatDep, DatabaseDep, PrincipalDep
 from orchestrator.api.problems import problem_responses
 from orchestrator.domain.chat import Message, Session, Turn
 from orchestrator.domain.times import to_rfc3339
-from orchestrator.errors import InvalidRequest
 from orchestrator.store import audit, messages, sessions, turns
 
 router = APIRouter(prefix="/api/sessions", tags=["sessions"])
 
+
+def _rfc3339(text: object) -> object:
+    """Refuse the numbers that pydantic would take for seconds since 1970."""
+    if isinstance(text, str) and text[4:5] != "-":
+        raise ValueError("write a time such as 2026-11-20T10:30:00Z")
+    return text
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 Cursor = Annotated[str | None, Query(max_length=500)]
 
 
@@ -46,15 +54,15 @@ class SessionChange(BaseModel):
     pinned: bool | None = None
 
 
-@router.get("", responses=problem_responses())
+@router.get("", responses=problem_responses(404))
 async def list_sessions(
     principal: PrincipalDep,
     database: DatabaseDep,
     q: Annotated[str | None, Query(max_length=500, description="Words to search for")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Cursor = None,
-    after: Annotated[AwareDatetime | None, Query(description="Last used since")] = None,
-    before: Annotated[AwareDatetime | None, Query(description="Last used before")] = None,
+    after: Annotated[Moment | None, Query(description="Last used since")] = None,
+    before: Annotated[Moment | None, Query(description="Last used before")] = None,
 ) -> SessionPage:
     """List sessions, or search the text of all messages and titles."""
     items, next_cursor = await database.read(
@@ -92,8 +100,6 @@ async def change_session(
     session_id: str, body: SessionChange, principal: PrincipalDep, database: DatabaseDep
 ) -> Session:
     """Rename or pin a session."""
-    if body.title is None and body.pinned is None:
-        raise InvalidRequest("Say what to change: title or pinned.")
     return await database.write(_change, principal.owner_id, session_id, body)
 
 

@@ -103,7 +103,7 @@ class TurnRunner:
                         reasoning_ms = round((time.monotonic() - began_s) * 1000)
                     self._relay(delta)
         completion = stream.completion
-        if not completion.text and not completion.tool_calls:
+        if not (completion.text or completion.tool_calls or completion.images):
             if completion.finish_reason == "content_filter":
                 raise ModelRefused("The model's provider refused to answer this.")
             raise ModelUnavailable("The model sent an empty answer. Try again.")

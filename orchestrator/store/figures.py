@@ -36,7 +36,7 @@ def figures(conn: Connection, owner_id: str) -> Figures:
         )
     )
     return Figures(
-        turns=dict(by_state.tuples()),
+        turns={row.state: row[1] for row in by_state},
         tool_calls={(server, state): count for server, state, count in by_server},
         cost_microusd=cost.scalar_one(),
     )

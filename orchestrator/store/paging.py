@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 
-from orchestrator.errors import InvalidRequest
+from orchestrator.errors import NotFound
 
 
 def encode_cursor(*key: str | int) -> str:
@@ -15,7 +15,7 @@ def encode_cursor(*key: str | int) -> str:
 def decode_cursor(cursor: str, *kinds: type[str] | type[int]) -> list[str | int]:
     """Return the key that `encode_cursor` was given.
 
-    Raises InvalidRequest when `cursor` is not one of ours or its parts are not of `kinds`.
+    Raises NotFound when `cursor` is not one of ours or its parts are not of `kinds`.
     """
     try:
         key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
@@ -23,4 +23,4 @@ def decode_cursor(cursor: str, *kinds: type[str] | type[int]) -> list[str | int]
             return key
     except (binascii.Error, ValueError, TypeError):
         pass
-    raise InvalidRequest("The cursor is not one that this list gave out. Start without a cursor.")
+    raise NotFound("There is no such page: the cursor is not one of ours. Start without one.")

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Connection, text
 
-from orchestrator.errors import InvalidRequest, NotFound
+from orchestrator.errors import NotFound
 from orchestrator.store import audit, messages, sessions, tool_calls
 from orchestrator.store.database import Database
 
@@ -40,7 +40,7 @@ async def test_paging_gives_every_session_once_pinned_ones_first(database: Datab
 
 @pytest.mark.parametrize("cursor", ["", "x", "!!!!", "WzFd", "bnVsbA", "WyJhIiwgImIiLCAiYyJd"])
 async def test_a_foreign_cursor_is_refused(database: Database, cursor: str) -> None:
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(NotFound):
         await database.read(sessions.listed, ANN, limit=2, cursor=cursor)
 
 
