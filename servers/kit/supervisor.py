@@ -36,7 +36,7 @@ class ServerEvent:
     state: Literal["ready", "down"]
 
 
-class _Child:
+class Child:
     """One server's process, and when to start the next one if it dies."""
 
     def __init__(self, name: str, run: Run) -> None:
@@ -65,7 +65,7 @@ class Supervisor:
     """
 
     def __init__(self, servers: Mapping[str, Run], report: Callable[[ServerEvent], None]) -> None:
-        self._children = [_Child(name, run) for name, run in servers.items()]
+        self._children = [Child(name, run) for name, run in servers.items()]
         self._report = report
         self._selector = selectors.DefaultSelector()
         self._signals, self._signals_in = socket.socketpair()
@@ -97,7 +97,7 @@ class Supervisor:
             if child.pid is None and child.due_at_s <= now_s:
                 self._start(child)
 
-    def _start(self, child: _Child) -> None:
+    def _start(self, child: Child) -> None:
         reader, writer = os.pipe()
         parent_pid = os.getpid()
         child.started_at_s = time.monotonic()
@@ -108,7 +108,7 @@ class Supervisor:
         child.ready_pipe = reader
         self._selector.register(reader, selectors.EVENT_READ, child)
 
-    def _become(self, child: _Child, writer: int, parent_pid: int) -> NoReturn:
+    def _become(self, child: Child, writer: int, parent_pid: int) -> NoReturn:
         """The life of a forked child; never returns into the parent's code."""
         code = 1
         try:
@@ -145,12 +145,12 @@ class Supervisor:
 
     def _wait(self, timeout_s: float | None) -> None:
         for key, _ in self._selector.select(timeout_s):
-            if isinstance(key.data, _Child):
+            if isinstance(key.data, Child):
                 self._read_ready(key.data)
             elif set(self._signals.recv(4096)) & {signal.SIGTERM, signal.SIGINT}:
                 self._is_stopping = True
 
-    def _read_ready(self, child: _Child) -> None:
+    def _read_ready(self, child: Child) -> None:
         if child.ready_pipe is None or child.pid is None:
             return
         # A URL is shorter than PIPE_BUF, so it arrives in one piece; nothing means it died.
@@ -160,7 +160,7 @@ class Supervisor:
             child.is_known_down = False
             self._report(ServerEvent(child.name, child.pid, url, "ready"))
 
-    def _drop_pipe(self, child: _Child) -> None:
+    def _drop_pipe(self, child: Child) -> None:
         if child.ready_pipe is not None:
             self._selector.unregister(child.ready_pipe)
             os.close(child.ready_pipe)

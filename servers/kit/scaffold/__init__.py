@@ -41,7 +41,7 @@ def write_server(name: str, fleet_dir: Path = FLEET_DIR) -> list[Path]:
         for template in sorted((TEMPLATES_DIR / kind).iterdir()):
             path = folder / template.name.removesuffix(".tmpl")
             text = Template(template.read_text(encoding="utf-8")).substitute(values)
-            path.write_text(text, encoding="utf-8")
+            path.write_text(_with_sorted_imports(text), encoding="utf-8")
             written.append(path)
     _add_to_index(fleet_dir / "README.md", values)
     return written
@@ -51,6 +51,12 @@ def next_free_port(fleet_dir: Path = FLEET_DIR) -> int:
     """The lowest port from 9101 that no manifest has."""
     taken = {manifest.port for manifest in all_manifests(fleet_dir)}
     return next(port for port in range(FIRST_PORT, 65536) if port not in taken)
+
+
+def _with_sorted_imports(text: str) -> str:
+    """The text with its own imports in order: where `servers.kit` stands depends on the name."""
+    own = re.compile(r"(?:^from servers\..*\n)+", re.MULTILINE)
+    return own.sub(lambda block: "".join(sorted(block[0].splitlines(keepends=True))), text)
 
 
 def _add_to_index(readme: Path, values: dict[str, str]) -> None:

@@ -18,6 +18,7 @@ from tests.servers.kit.conftest import StartProbe
 from tests.servers.kit.probe import probe_server
 
 STOP_LIMIT_S = 5
+PROBE = [sys.executable, "-m", "tests.servers.kit.probe", "{}"]
 # systemd hands a socket over as descriptor 3 and names the process it is meant for.
 AS_SYSTEMD_DOES = """
 import os, sys
