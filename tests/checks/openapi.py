@@ -28,9 +28,9 @@ def is_current(file: Path = FILE) -> bool:
 
 
 def routes() -> list[tuple[str, str, str]]:
-    """Method, path and summary of every documented route, sorted by path."""
+    """Method, path and first line of every documented route, sorted by path."""
     return [
-        (method.upper(), path, operation.get("summary", ""))
+        (method.upper(), path, operation.get("description", "").partition("\n")[0])
         for path, operations in sorted(document()["paths"].items())
         for method, operation in operations.items()
         if method in METHODS

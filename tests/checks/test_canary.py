@@ -1,6 +1,8 @@
 """Plants one fault for each check in a copy of the tree: a check that lets it pass is dead."""
 
+import json
 import re
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -51,10 +53,8 @@ PYTHON_FAULTS = [
 ]
 
 
-@pytest.fixture(scope="session")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of our sources."""
-    copy = tmp_path_factory.mktemp("tree")
+def copy_of_tree(copy: Path) -> Path:
+    """Fill a folder with our sources."""
     for name in ("orchestrator", "servers", "frontend"):
         shutil.copytree(ROOT / name, copy / name, ignore=NEVER_COPIED)
     for name in ("pyproject.toml", "loq.toml"):
@@ -62,6 +62,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (".venv", "frontend/node_modules"):
         (copy / name).symlink_to(ROOT / name)
     return copy
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_of_tree(tmp_path_factory.mktemp("tree"))
 
 
 class Garden:
@@ -163,9 +168,12 @@ def test_a_link_to_nowhere_is_found(tmp_path: Path):
 
 
 @pytest.mark.node
-def test_a_wrong_type_in_the_front_end_is_found(garden: Garden):
+def test_a_wrong_type_in_the_front_end_is_found(tmp_path: Path):
+    garden = Garden(copy_of_tree(tmp_path))
     garden.plant("frontend/src/canary.ts", "export const n: number = 'text';\n")
     garden.plant("frontend/src/Canary.svelte", '<script lang="ts">let n: number = "b";</script>{n}')
+    for folder in ("lib", "routes"):  # the rest would only cost time
+        shutil.rmtree(garden.root / "frontend" / "src" / folder)
     output = garden.failure(STEPS["front-end types"].command)
     assert "canary.ts" in output
     assert "Canary.svelte" in output
@@ -193,7 +201,29 @@ def test_a_failing_front_end_test_is_found(garden: Garden):
 
 
 @pytest.mark.node
+def test_html_written_by_a_third_component_is_found(garden: Garden):
+    garden.plant("frontend/src/lib/ui/Canary.svelte", "{@html '<b>'}\n")
+    output = garden.failure((*STEPS["front-end tests"].command, "--", "rules"))
+    assert "lib/ui/Canary.svelte" in output
+
+
+@pytest.mark.node
 def test_old_types_of_the_api_are_found(garden: Garden):
-    document = garden.root / "frontend" / "openapi.json"
-    garden.plant("frontend/openapi.json", document.read_text().replace('"title"', '"titel"'))
-    garden.failure(STEPS["front-end API types"].command)
+    document = openapi.document()
+    document["components"]["schemas"]["Canary"] = {"type": "string"}
+    garden.plant("frontend/openapi.json", openapi.text(document))
+    assert "types.gen.ts differs" in garden.failure(STEPS["front-end API types"].command)
+
+
+@pytest.mark.node
+def test_a_page_that_grew_too_big_is_found(garden: Garden):
+    files = {
+        "index.html": "a.js",
+        "src/lib/md/renderer.ts": "b.js",
+        "src/lib/md/highlight.ts": "c.js",
+    }
+    manifest = {entry: {"file": f"assets/{file}"} for entry, file in files.items()}
+    garden.plant("frontend/dist/.vite/manifest.json", json.dumps(manifest))
+    for file in files.values():
+        garden.plant(f"frontend/dist/assets/{file}", secrets.token_hex(100_000))
+    assert re.search(r"shell .* over 45", garden.failure(STEPS["page size"].command))

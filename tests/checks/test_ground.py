@@ -3,15 +3,12 @@
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from re import Match
 
 import pytest
 
 from tests.network_guard import NetworkForbidden
-from tests.processes import NotReady, Program
+from tests.processes import NotReady, started
 
-Start = Callable[..., tuple[Program, Match[str]]]
 WAITING = "import time; print('ready on 1234'); time.sleep(60)"
 
 
@@ -35,19 +32,21 @@ def test_loopback_is_open():
         server.accept()[0].close()
 
 
-def test_a_started_program_is_given_with_its_readiness_line(start: Start):
-    program, ready = start(sys.executable, "-c", WAITING, ready=r"ready on (\d+)")
-    assert ready[1] == "1234"
-    assert program.process.poll() is None
-
-
-def test_a_program_that_ends_before_it_is_ready_shows_what_it_printed(start: Start):
-    with pytest.raises(NotReady, match="no such luck"):
-        start(sys.executable, "-c", "print('no such luck')", ready="ready")
-
-
-def test_a_frozen_program_is_ended_too(start: Start):
-    program, _ = start(sys.executable, "-c", WAITING, ready="ready")
-    program.signal(signal.SIGSTOP)
-    program.stop(patience_s=0.1)
+def test_a_started_program_is_given_with_its_readiness_line():
+    with started(sys.executable, "-c", WAITING, ready=r"ready on (\d+)") as (program, ready):
+        assert ready[1] == "1234"
+        assert program.process.poll() is None
     assert program.process.poll() is not None
+
+
+def test_a_program_that_ends_before_it_is_ready_shows_what_it_printed():
+    command = (sys.executable, "-c", "print('no such luck')")
+    with pytest.raises(NotReady, match="no such luck"), started(*command, ready="ready"):
+        pass
+
+
+def test_a_frozen_program_is_ended_too():
+    with started(sys.executable, "-c", WAITING, ready="ready") as (program, _):
+        program.signal(signal.SIGSTOP)
+        program.stop(patience_s=0.1)
+        assert program.process.poll() is not None

@@ -26,7 +26,7 @@ def test_every_route_is_in_the_readme_of_the_orchestrator():
 
 
 def test_every_route_says_what_it_does():
-    assert [f"{method} {path}" for method, path, summary in openapi.routes() if not summary] == []
+    assert [f"{method} {path}" for method, path, text in openapi.routes() if not text] == []
 
 
 def test_every_error_is_in_the_readme_of_the_orchestrator():
