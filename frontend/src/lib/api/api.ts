@@ -1,0 +1,94 @@
+/** The routes this page uses, one method each. */
+
+import { Client, type RequestOptions } from './client';
+import type {
+	ChatRequest,
+	MessagePage,
+	ModelSettings,
+	Owner,
+	ServerEntry,
+	ServerList,
+	Session,
+	SessionChange,
+	SessionPage,
+} from './types';
+
+type Bytes = ReadableStream<Uint8Array>;
+
+export class Api {
+	readonly client: Client;
+
+	constructor(client: Client = new Client()) {
+		this.client = client;
+	}
+
+	async owner(): Promise<Owner> {
+		return (await this.client.json<{ owner: Owner }>('GET', '/api/auth/me')).owner;
+	}
+
+	signIn(code: string): Promise<null> {
+		return this.client.json('POST', '/api/auth/sign-in', { body: { code } });
+	}
+
+	signOut(): Promise<null> {
+		return this.client.json('POST', '/api/auth/sign-out');
+	}
+
+	modelSettings(): Promise<ModelSettings> {
+		return this.client.json('GET', '/api/settings/model');
+	}
+
+	async servers(): Promise<ServerEntry[]> {
+		return (await this.client.json<ServerList>('GET', '/api/mcp/servers')).items;
+	}
+
+	sessions(query: {
+		limit: number;
+		cursor: string | null;
+		q: string | null;
+	}): Promise<SessionPage> {
+		return this.client.json('GET', '/api/sessions', { query });
+	}
+
+	session(id: string): Promise<Session> {
+		return this.client.json('GET', sessionPath(id));
+	}
+
+	changeSession(id: string, change: SessionChange): Promise<Session> {
+		return this.client.json('PATCH', sessionPath(id), { body: change });
+	}
+
+	deleteSession(id: string): Promise<null> {
+		return this.client.json('DELETE', sessionPath(id));
+	}
+
+	messages(id: string, query: { limit: number; cursor: string | null }): Promise<MessagePage> {
+		return this.client.json('GET', `${sessionPath(id)}/messages`, { query });
+	}
+
+	startTurn(request: ChatRequest, signal: AbortSignal): Promise<Bytes> {
+		return this.client.stream('POST', '/api/chat/stream', { body: request, signal });
+	}
+
+	continueTurn(turnId: string, signal: AbortSignal): Promise<Bytes> {
+		return this.client.stream('POST', `${turnPath(turnId)}/continue`, { body: {}, signal });
+	}
+
+	/** Events with a sequence number above `after`, then the live ones. */
+	resumeTurn(turnId: string, after: number, signal: AbortSignal): Promise<Bytes> {
+		const options: RequestOptions = { query: { after }, signal };
+		return this.client.stream('GET', `${turnPath(turnId)}/events`, options);
+	}
+
+	cancelTurn(turnId: string): Promise<unknown> {
+		return this.client.json('POST', `${turnPath(turnId)}/cancel`, { body: {} });
+	}
+}
+
+function sessionPath(id: string): string {
+	return `/api/sessions/${encodeURIComponent(id)}`;
+}
+
+function turnPath(id: string): string {
+	return `/api/chat/turns/${encodeURIComponent(id)}`;
+}

@@ -1,0 +1,33 @@
+/** The parts of an answer as they are laid out: long runs of finished calls become one entry. */
+
+import type { CallPart, Part } from './parts.svelte';
+
+const FOLD_FROM = 3;
+
+export type LineEntry = Part | { kind: 'fold'; key: string; calls: CallPart[] };
+
+/** Only answers that were over before the page saw them are folded: nothing may jump while one reads. */
+export function lineEntries(parts: Part[], isHistory: boolean): LineEntry[] {
+	if (!isHistory) return parts;
+	const entries: LineEntry[] = [];
+	let run: CallPart[] = [];
+	const closeRun = () => {
+		const [first] = run;
+		if (first && run.length >= FOLD_FROM) {
+			entries.push({ kind: 'fold', key: `fold-${first.key}`, calls: run });
+		} else {
+			entries.push(...run);
+		}
+		run = [];
+	};
+	for (const part of parts) {
+		if (part.kind === 'call' && part.state === 'done') {
+			run.push(part);
+		} else {
+			closeRun();
+			entries.push(part);
+		}
+	}
+	closeRun();
+	return entries;
+}

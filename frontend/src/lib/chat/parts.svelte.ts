@@ -1,0 +1,109 @@
+/** What stands along the line of an answer: text, reasoning, tool calls, notices, attachments. */
+
+import type { JsonObject, ToolCallRecord, ToolCallStatus } from '../api/types';
+
+export type StationState = 'waiting' | 'running' | ToolCallStatus;
+
+export class TextPart {
+	readonly kind = 'text';
+	readonly key: string;
+	text = $state.raw('');
+
+	constructor(key: string, text = '') {
+		this.key = key;
+		this.text = text;
+	}
+}
+
+export class ReasoningPart {
+	readonly kind = 'reasoning';
+	readonly key: string;
+	text = $state.raw('');
+	isRunning = $state(false);
+	/** Null when nobody measured it: reasoning that was replayed after a reload. */
+	durationMs = $state<number | null>(null);
+
+	constructor(key: string, text = '', durationMs: number | null = null) {
+		this.key = key;
+		this.text = text;
+		this.durationMs = durationMs;
+	}
+}
+
+export interface Progress {
+	value: number;
+	total: number | null;
+	message: string | null;
+}
+
+export interface CallResult {
+	text: string;
+	structured: unknown;
+	error: string | null;
+}
+
+export class CallPart {
+	readonly kind = 'call';
+	readonly key: string;
+	readonly server: string;
+	/** Qualified name. */
+	readonly tool: string;
+	readonly arguments: JsonObject;
+	/** What the model wrote when it was not a JSON object. */
+	readonly invalidArguments: string | null;
+	state = $state<StationState>('running');
+	/** What the call waits for, when that is not its turn. */
+	waitsFor = $state<'approval' | 'answer' | null>(null);
+	/** Milliseconds since the epoch. */
+	startedAt = $state<number | null>(null);
+	durationMs = $state<number | null>(null);
+	progress = $state.raw<Progress | null>(null);
+	result = $state.raw<CallResult | null>(null);
+
+	constructor(
+		call: Pick<ToolCallRecord, 'tool_call_id' | 'tool' | 'server' | 'arguments'>,
+		invalidArguments: string | null = null,
+	) {
+		this.key = call.tool_call_id;
+		this.tool = call.tool;
+		this.server = call.server;
+		this.arguments = call.arguments;
+		this.invalidArguments = invalidArguments;
+	}
+
+	/** The tool without its server: `calculator__evaluate` reads "evaluate". */
+	get name(): string {
+		const prefix = `${this.server}__`;
+		return this.tool.startsWith(prefix) ? this.tool.slice(prefix.length) : this.tool;
+	}
+
+	get isOver(): boolean {
+		return this.state !== 'waiting' && this.state !== 'running';
+	}
+}
+
+export class NoticePart {
+	readonly kind = 'notice';
+	readonly key: string;
+	readonly message: string;
+
+	constructor(key: string, message: string) {
+		this.key = key;
+		this.message = message;
+	}
+}
+
+export class AttachmentPart {
+	readonly kind = 'attachment';
+	readonly key: string;
+	readonly name: string;
+	readonly sizeBytes: number;
+
+	constructor(key: string, name: string, sizeBytes: number) {
+		this.key = key;
+		this.name = name;
+		this.sizeBytes = sizeBytes;
+	}
+}
+
+export type Part = TextPart | ReasoningPart | CallPart | NoticePart | AttachmentPart;

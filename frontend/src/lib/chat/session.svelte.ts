@@ -1,0 +1,246 @@
+/** One open chat: its turns, what is sent, stopped, continued and followed. */
+
+import type { Api } from '../api/api';
+import { ApiError, isTransient } from '../api/client';
+import { type FollowOptions, followTurn } from '../api/follow';
+import type { Message, Turn } from '../api/types';
+import { randomId } from '../browser/random';
+import { keepDraft, readDraft } from './drafts';
+import { foldMessages, mergeTurns, prependPage, refuse } from './stored';
+import { ChatTurn } from './turn.svelte';
+
+const PAGE_SIZE = 60;
+
+export interface SessionListener {
+	/** The orchestrator gave a new chat its id. */
+	onCreated: (sessionId: string) => void;
+	/** Title, order or the running mark of a chat may have changed. */
+	onChanged: () => void;
+	onTurnStarted: () => void;
+	onTurnEnded: (turn: ChatTurn) => void;
+}
+
+export class ChatSession {
+	readonly key = randomId();
+	id = $state<string | null>(null);
+	/** Known once it was loaded; the list may show another page. */
+	title = $state('');
+	/** What is being written. */
+	draft = $state('');
+	turns = $state.raw<ChatTurn[]>([]);
+	isLoading = $state(false);
+	loadError = $state.raw<Error | null>(null);
+	olderCursor = $state<string | null>(null);
+	isLoadingOlder = $state(false);
+	readonly #api: Api;
+	readonly #listener: SessionListener;
+	readonly #closed = new AbortController();
+	readonly #followed = new Set<ChatTurn>();
+	#messages: Message[] = [];
+	#rows: Turn[] = [];
+	/** The branch as last loaded; another tab may have moved on. */
+	#leafMessageId: string | null = null;
+
+	constructor(api: Api, id: string | null, listener: SessionListener) {
+		this.#api = api;
+		this.#listener = listener;
+		this.id = id;
+		this.draft = readDraft(id);
+	}
+
+	get running(): ChatTurn | null {
+		return this.turns.findLast((turn) => turn.isRunning) ?? null;
+	}
+
+	/** Leaves the chat. Turns go on without the page. */
+	close(): void {
+		this.#closed.abort();
+	}
+
+	/** Loads the newest page and follows a turn that is still running. */
+	async load(): Promise<void> {
+		if (this.id === null) return;
+		this.isLoading = this.turns.length === 0;
+		try {
+			const page = await this.#api.messages(this.id, { limit: PAGE_SIZE, cursor: null });
+			if (this.#closed.signal.aborted) return;
+			this.#messages = page.items;
+			this.#rows = page.turns;
+			this.olderCursor = page.next_cursor;
+			const loaded = foldMessages(page.items, page.turns);
+			this.turns = mergeTurns(this.turns, loaded, this.#followed);
+			this.#leafMessageId = page.items.at(-1)?.id ?? null;
+			this.loadError = null;
+		} catch (error) {
+			this.loadError = error instanceof Error ? error : new Error(String(error));
+			return;
+		} finally {
+			this.isLoading = false;
+		}
+		const { running } = this;
+		if (running?.id && !this.#followed.has(running))
+			void this.#follow(running, { from: { turnId: running.id, seq: 0 } });
+	}
+
+	/** Puts the page before the oldest one on top. */
+	async loadOlder(): Promise<void> {
+		if (this.id === null || this.olderCursor === null || this.isLoadingOlder) return;
+		this.isLoadingOlder = true;
+		try {
+			const query = { limit: PAGE_SIZE, cursor: this.olderCursor };
+			const page = await this.#api.messages(this.id, query);
+			this.#rows = [...page.turns, ...this.#rows];
+			this.turns = prependPage(page.items, this.#messages, this.#rows, this.turns);
+			this.#messages = [...page.items, ...this.#messages];
+			this.olderCursor = page.next_cursor;
+		} catch (error) {
+			if (!isTransient(error)) this.olderCursor = null;
+		} finally {
+			this.isLoadingOlder = false;
+		}
+	}
+
+	/** Sees what other tabs did: a turn that runs elsewhere is followed here as well. */
+	async notice(): Promise<void> {
+		if (this.id === null || this.running || this.isLoading) return;
+		try {
+			const session = await this.#api.session(this.id);
+			const { running_turn_id = null, leaf_message_id = null } = session;
+			this.title = session.title;
+			if (this.running || this.#closed.signal.aborted) return;
+			const last = this.turns.findLast((turn) => turn.id !== null);
+			const isUnseenTurn = running_turn_id !== null && running_turn_id !== last?.id;
+			const hasMoved = running_turn_id === null && leaf_message_id !== this.#leafMessageId;
+			if (isUnseenTurn || hasMoved) await this.load();
+		} catch (error) {
+			if (error instanceof ApiError && error.status === 404) this.loadError = error;
+		}
+	}
+
+	write(text: string): void {
+		this.draft = text;
+		keepDraft(this.id, text);
+	}
+
+	/** Shows the draft as a message at once and sends it. The stored draft goes when it arrived. */
+	send(): void {
+		const text = this.draft.trim();
+		if (text === '' || this.running) return;
+		this.write(text);
+		this.draft = '';
+		const turn = new ChatTurn(randomId(), text);
+		this.turns = [...this.turns, turn];
+		void this.#start(turn, text);
+	}
+
+	/** Sends a message that did not arrive once more, under the same id. */
+	resend(turn: ChatTurn): void {
+		if (turn.userText === null) return;
+		turn.state = 'sending';
+		turn.error = null;
+		void this.#start(turn, turn.userText);
+	}
+
+	/** Takes a message that was not sent back into the composer. */
+	withdraw(turn: ChatTurn): void {
+		if (turn.userText !== null && this.draft === '') this.write(turn.userText);
+		this.turns = this.turns.filter((shown) => shown !== turn);
+	}
+
+	/** Goes on after a turn that was stopped, interrupted or failed. */
+	async continue(turn: ChatTurn): Promise<void> {
+		const { id } = turn;
+		if (id === null) return;
+		const next = new ChatTurn(randomId(), null);
+		this.turns = [...this.turns, next];
+		const open = (signal: AbortSignal) => this.#api.continueTurn(id, signal);
+		await this.#follow(next, { open, attempts: 1 });
+		if (next.state !== 'unsent') return;
+		this.withdraw(next);
+		turn.error = next.error;
+	}
+
+	/** Stops the running turn on the orchestrator, including its running tool. */
+	async stop(): Promise<void> {
+		const { running } = this;
+		if (!running?.id || running.isStopping) return;
+		running.isStopping = true;
+		try {
+			await this.#api.cancelTurn(running.id);
+		} catch {
+			// The turn goes on and the button comes back, to be pressed again.
+			running.isStopping = false;
+		}
+	}
+
+	async #start(turn: ChatTurn, text: string): Promise<void> {
+		const request = {
+			message: text,
+			session_id: this.id,
+			client_message_id: turn.key,
+			attachment_ids: [],
+			parent_message_id: null,
+		};
+		await this.#follow(turn, { open: (signal) => this.#api.startTurn(request, signal) });
+	}
+
+	async #follow(turn: ChatTurn, options: Partial<FollowOptions>): Promise<void> {
+		this.#followed.add(turn);
+		try {
+			await this.#fold(turn, options);
+		} catch (error) {
+			if (turn.id === null) refuse(turn, error);
+			// Without any event a second attempt would fail alike.
+			else if (turn.seq === 0) turn.state = 'interrupted';
+		} finally {
+			this.#followed.delete(turn);
+		}
+		if (this.#closed.signal.aborted || turn.state === 'unsent') return;
+		if (turn.isRunning) await this.#recover();
+		else this.#ended(turn);
+	}
+
+	async #fold(turn: ChatTurn, options: Partial<FollowOptions>): Promise<void> {
+		const onConnection = (isConnected: boolean) => {
+			turn.isConnected = isConnected;
+		};
+		const { signal } = this.#closed;
+		const events = followTurn({ api: this.#api, signal, onConnection, ...options });
+		for await (const { seq, event } of events) {
+			if (turn.seq === 0) turn.rewind();
+			turn.seq = seq;
+			turn.apply(event, Date.now());
+			if (event.type === 'turn_started') this.#accepted(event.session_id, turn);
+		}
+	}
+
+	#accepted(sessionId: string, turn: ChatTurn): void {
+		if (readDraft(this.id) === turn.userText) keepDraft(this.id, '');
+		const isNew = this.id === null;
+		this.id = sessionId;
+		if (isNew) this.#listener.onCreated(sessionId);
+		this.#listener.onTurnStarted();
+		this.#listener.onChanged();
+	}
+
+	#ended(turn: ChatTurn): void {
+		this.#listener.onTurnEnded(turn);
+		this.#listener.onChanged();
+		void this.#rememberLeaf();
+	}
+
+	async #rememberLeaf(): Promise<void> {
+		if (this.id === null) return;
+		try {
+			this.#leafMessageId = (await this.#api.session(this.id)).leaf_message_id ?? null;
+		} catch {
+			// The next look at the session loads it anew, which is right as well.
+		}
+	}
+
+	/** The log cannot tell how the turn went on: the store can. */
+	async #recover(): Promise<void> {
+		await this.load();
+		this.#listener.onChanged();
+	}
+}

@@ -1,0 +1,233 @@
+/** One turn on the page: what the owner wrote and the line that answers it. */
+
+import type { ChatEvent, EventOf, FinishReason, TurnError, TurnState } from '../api/types';
+import {
+	AttachmentPart,
+	CallPart,
+	NoticePart,
+	type Part,
+	ReasoningPart,
+	TextPart,
+} from './parts.svelte';
+
+export interface Source {
+	url: string;
+	title: string;
+}
+
+/** `sending` and `unsent` are turns the orchestrator has not accepted yet. */
+export type ShownState = 'sending' | 'unsent' | TurnState;
+
+export class ChatTurn {
+	readonly key: string;
+	/** Null when the turn continues an earlier one. */
+	readonly userText: string | null;
+	id = $state<string | null>(null);
+	state = $state<ShownState>('sending');
+	parts = $state.raw<Part[]>([]);
+	sources = $state.raw<Source[]>([]);
+	model = $state('');
+	error = $state.raw<TurnError | null>(null);
+	finishReason = $state<FinishReason | null>(null);
+	costMicrousd = $state(0);
+	durationMs = $state<number | null>(null);
+	isConnected = $state(true);
+	isStopping = $state(false);
+	/** The last event that was folded in. */
+	seq = 0;
+	/** True when the turn was over before this page saw it. */
+	isHistory = false;
+	/** When calls of a resumed turn began, as the store knows it (milliseconds since the epoch). */
+	callStarts: ReadonlyMap<string, number> = new Map();
+	#reasoningStart: number | null = null;
+	#calls = new Map<string, CallPart>();
+	#approvals = new Map<string, string>();
+
+	constructor(key: string, userText: string | null) {
+		this.key = key;
+		this.userText = userText;
+	}
+
+	get isRunning(): boolean {
+		return this.state === 'running' || this.state === 'sending';
+	}
+
+	/** The answer as Markdown, without reasoning and tools. */
+	get answer(): string {
+		const texts = this.parts.filter((part) => part.kind === 'text').map((part) => part.text);
+		return texts.join('\n\n');
+	}
+
+	/** Starts over, for a replay of the log from its first event. */
+	rewind(): void {
+		this.parts = [];
+		this.sources = [];
+		this.costMicrousd = 0;
+		this.seq = 0;
+		this.#calls.clear();
+		this.#approvals.clear();
+		this.#reasoningStart = null;
+	}
+
+	/** Folds one event in; the only way a live turn changes. `now` in milliseconds. */
+	apply(event: ChatEvent, now: number): void {
+		if (event.type !== 'reasoning_delta') this.#endReasoning(now);
+		switch (event.type) {
+			case 'turn_started':
+				this.id = event.turn_id;
+				this.model = event.model;
+				this.state = 'running';
+				break;
+			case 'text_delta':
+				this.#text().text += event.text;
+				break;
+			case 'reasoning_delta':
+				this.#reasoning(now).text += event.text;
+				break;
+			case 'tool_call_started':
+				this.#callStarted(event, now);
+				break;
+			case 'tool_call_progress':
+				this.#callProgress(event);
+				break;
+			case 'tool_call_finished':
+				this.#callFinished(event);
+				break;
+			case 'approval_requested':
+				this.#approvalRequested(event);
+				break;
+			case 'approval_resolved':
+				this.#resume(this.#approvals.get(event.approval_id));
+				break;
+			case 'question_asked':
+				this.#approvals.set(event.question_id, event.tool_call_id);
+				this.#wait(event.tool_call_id, 'answer');
+				break;
+			case 'question_answered':
+				this.#resume(this.#approvals.get(event.question_id));
+				break;
+			case 'attachment_added':
+				this.#add(new AttachmentPart(event.attachment_id, event.name, event.size_bytes));
+				break;
+			case 'source_added':
+				this.sources = [...this.sources, { url: event.url, title: event.title }];
+				break;
+			case 'usage_recorded':
+				this.costMicrousd += event.cost_microusd;
+				this.model = event.model;
+				break;
+			case 'notice':
+				this.#add(new NoticePart(this.#nextKey('notice'), event.message));
+				break;
+			case 'turn_failed':
+				this.#end('failed');
+				this.error = { code: event.code, message: event.message, retryable: event.retryable };
+				break;
+			case 'turn_finished':
+				this.#end(event.finish_reason === 'cancelled' ? 'cancelled' : 'finished');
+				this.finishReason = event.finish_reason;
+				this.costMicrousd = event.cost_microusd;
+				this.durationMs = event.duration_ms;
+				break;
+			default:
+				event satisfies never;
+		}
+	}
+
+	#add(part: Part): void {
+		this.parts = [...this.parts, part];
+	}
+
+	#nextKey(kind: string): string {
+		return `${kind}-${this.parts.length}`;
+	}
+
+	#text(): TextPart {
+		const last = this.parts.at(-1);
+		if (last?.kind === 'text') return last;
+		const part = new TextPart(this.#nextKey('text'));
+		this.#add(part);
+		return part;
+	}
+
+	#reasoning(now: number): ReasoningPart {
+		const last = this.parts.at(-1);
+		if (last?.kind === 'reasoning') return last;
+		const part = new ReasoningPart(this.#nextKey('reasoning'));
+		part.isRunning = true;
+		this.#reasoningStart = now;
+		this.#add(part);
+		return part;
+	}
+
+	#endReasoning(now: number): void {
+		const last = this.parts.at(-1);
+		if (last?.kind !== 'reasoning' || !last.isRunning) return;
+		last.isRunning = false;
+		const duration = now - (this.#reasoningStart ?? now);
+		// A replayed log arrives at once: its durations are not those of the thinking.
+		last.durationMs = duration >= REPLAYED_MS ? duration : null;
+	}
+
+	#callStarted(event: EventOf<'tool_call_started'>, now: number): void {
+		const known = this.#calls.get(event.tool_call_id);
+		const part = known ?? new CallPart(event);
+		part.state = 'running';
+		part.waitsFor = null;
+		part.startedAt = this.callStarts.get(event.tool_call_id) ?? now;
+		if (known) return;
+		this.#calls.set(part.key, part);
+		this.#add(part);
+	}
+
+	#callProgress({ tool_call_id, progress, total, message }: EventOf<'tool_call_progress'>): void {
+		const part = this.#calls.get(tool_call_id);
+		if (part) part.progress = { value: progress, total: total ?? null, message: message ?? null };
+	}
+
+	#callFinished(event: EventOf<'tool_call_finished'>): void {
+		const part = this.#calls.get(event.tool_call_id);
+		if (!part) return;
+		part.state = event.status;
+		part.waitsFor = null;
+		part.durationMs = event.duration_ms;
+		part.progress = null;
+		const { text, structured = null, error = null } = event;
+		part.result = { text, structured, error };
+	}
+
+	#approvalRequested(event: EventOf<'approval_requested'>): void {
+		this.#approvals.set(event.approval_id, event.tool_call_id);
+		if (!this.#calls.has(event.tool_call_id)) {
+			const server = event.tool.split('__')[0] ?? '';
+			const part = new CallPart({ ...event, server });
+			this.#calls.set(part.key, part);
+			this.#add(part);
+		}
+		this.#wait(event.tool_call_id, 'approval');
+	}
+
+	#wait(callId: string, what: 'approval' | 'answer'): void {
+		const part = this.#calls.get(callId);
+		if (!part || part.isOver) return;
+		part.state = 'waiting';
+		part.waitsFor = what;
+	}
+
+	#resume(callId: string | undefined): void {
+		const part = callId === undefined ? undefined : this.#calls.get(callId);
+		if (part?.state !== 'waiting') return;
+		part.state = 'running';
+		part.waitsFor = null;
+	}
+
+	#end(state: TurnState): void {
+		this.state = state;
+		this.isStopping = false;
+		this.isConnected = true;
+		// The engine ends every call before it ends a turn; a call without an end is unknown.
+		for (const part of this.#calls.values()) if (!part.isOver) part.state = 'unknown';
+	}
+}
+
+const REPLAYED_MS = 250;

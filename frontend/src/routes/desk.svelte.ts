@@ -1,0 +1,109 @@
+/** What is on the page of an owner who is signed in: the open chat, the list, the fleet. */
+
+import type { Api } from '../lib/api/api';
+import type { ModelSettings } from '../lib/api/types';
+import { Fleet } from '../lib/chat/servers.svelte';
+import { ChatSession } from '../lib/chat/session.svelte';
+import { SessionList } from '../lib/chat/sessions.svelte';
+import type { ChatTurn } from '../lib/chat/turn.svelte';
+import { strings } from '../lib/text/strings';
+import type { Announcer } from '../lib/ui/announcer.svelte';
+import { hrefOf, Router } from './router.svelte';
+
+/** How often other tabs' doings are looked for while the page is seen. */
+const NOTICE_MS = 4_000;
+
+export class Desk {
+	readonly router = new Router();
+	readonly list: SessionList;
+	readonly fleet: Fleet;
+	session: ChatSession;
+	modelSettings = $state.raw<ModelSettings | null>(null);
+	readonly #api: Api;
+	readonly #announcer: Announcer;
+
+	constructor(api: Api, announcer: Announcer) {
+		this.#api = api;
+		this.#announcer = announcer;
+		this.list = new SessionList(api);
+		this.fleet = new Fleet(api);
+		this.session = $state.raw(this.#open(this.#routedId));
+	}
+
+	get title(): string {
+		const { id, title } = this.session;
+		if (id === null) return strings.chat.newTitle;
+		const listed = this.list.items.find((session) => session.id === id);
+		return listed?.title || title || strings.session.untitled;
+	}
+
+	/** Works until the returned function is called. */
+	start(): () => void {
+		const notice = () => {
+			if (document.visibilityState === 'visible') void this.session.notice();
+		};
+		const timer = setInterval(notice, NOTICE_MS);
+		addEventListener('focus', notice);
+		const stops = [
+			this.router.start(),
+			this.fleet.watch(),
+			() => clearInterval(timer),
+			() => removeEventListener('focus', notice),
+			() => this.session.close(),
+		];
+		void this.list.refresh();
+		void this.#loadModel();
+		return () => {
+			for (const stop of stops) stop();
+		};
+	}
+
+	goToNewChat(): void {
+		this.router.go(hrefOf(null));
+	}
+
+	/** A deleted chat cannot stay open. */
+	forget(sessionId: string): void {
+		if (sessionId === this.session.id) this.goToNewChat();
+	}
+
+	/** Opens the chat the address names, unless it is open already. */
+	show(): void {
+		const id = this.#routedId;
+		if (id !== null && id === this.session.id) return;
+		this.session.close();
+		this.session = this.#open(id);
+	}
+
+	get #routedId(): string | null {
+		const { route } = this.router;
+		return route.name === 'chat' ? route.sessionId : null;
+	}
+
+	#open(id: string | null): ChatSession {
+		const session = new ChatSession(this.#api, id, {
+			onCreated: (created) => this.router.rename(hrefOf(created)),
+			onChanged: () => void this.list.refresh(),
+			onTurnStarted: () => this.#announcer.say(strings.turn.announce.started),
+			onTurnEnded: (turn) => this.#turnEnded(turn),
+		});
+		void session.load();
+		return session;
+	}
+
+	#turnEnded({ state }: ChatTurn): void {
+		const { cancelled, failed, finished } = strings.turn.announce;
+		if (state === 'cancelled') this.#announcer.say(cancelled);
+		else this.#announcer.say(state === 'failed' ? failed : finished);
+		void this.fleet.refresh();
+		void this.#loadModel();
+	}
+
+	async #loadModel(): Promise<void> {
+		try {
+			this.modelSettings = await this.#api.modelSettings();
+		} catch {
+			// The chat works without this line.
+		}
+	}
+}
