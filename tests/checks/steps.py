@@ -10,7 +10,7 @@ NPM = (*BUILD, "npm", "run", "--silent")
 PYTEST = (sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider")
 # Plugins that cost a second at each start and that pytest run inside a test does not need.
 LIGHT = ("-p", "no:schemathesis", "-p", "no:hypothesispytest")
-PARALLEL = ("-n", "2", "--dist", "worksteal")
+PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
 # Timing counts in these, so they have the machine to themselves.
 ALONE = "browser or fault"
 
