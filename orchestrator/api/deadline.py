@@ -104,14 +104,20 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._deadline = None
         if self.transport.is_closing():
             return
-        if not self._in_head:
-            elapsed_s = self.loop.time() - self._body_started_at
-            remaining_s = self.body_timeout_s - elapsed_s
-            if remaining_s > 0.001:
-                self._start_clock(remaining_s)
-                return
-            # While reading is paused, it is the application that is slow.
-            if self.flow.read_paused or self._body_bytes >= elapsed_s * self.min_body_bytes_per_s:
-                self._start_clock(self.body_timeout_s / 4)
-                return
-        self.transport.close()
+        if self._in_head and self._is_between_requests():
+            self.transport.close()
+        elif self._in_head or self.flow.read_paused:
+            # An answer of this connection is under way, or the application is slow to read.
+            self._start_clock(self.header_timeout_s)
+        else:
+            self._check_body()
+
+    def _check_body(self) -> None:
+        elapsed_s = self.loop.time() - self._body_started_at
+        remaining_s = self.body_timeout_s - elapsed_s
+        if remaining_s > 0.001:
+            self._start_clock(remaining_s)
+        elif self._body_bytes >= elapsed_s * self.min_body_bytes_per_s:
+            self._start_clock(self.body_timeout_s / 4)
+        else:
+            self.transport.close()

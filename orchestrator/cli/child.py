@@ -55,6 +55,7 @@ class Child:
     async def keep_running(self) -> Never:
         """Start it now, and again after each death, with growing pauses."""
         delay_s = FIRST_DELAY_S
+        self._set_old_log_aside()
         while True:
             started_at_s = time.monotonic()
             code = await self._run_once()
@@ -91,8 +92,12 @@ class Child:
             return ""
         return "\n".join(lines[-TAIL_LINES:])
 
-    async def _run_once(self) -> int:
+    def _set_old_log_aside(self) -> None:
         self._log_path.parent.mkdir(parents=True, exist_ok=True)
+        if self._log_path.exists():
+            self._log_path.replace(self._log_path.with_suffix(".log.old"))
+
+    async def _run_once(self) -> int:
         with self._log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._plan.arguments(),

@@ -208,18 +208,20 @@ class QuickDeadlines(DeadlineProtocol):
     body_timeout_s = 0.5
 
 
+def behind_the_doors(api: FastAPI, port: int, frontend_dir: Path) -> Guard:
+    own = own_origins(port, [PUBLIC_ORIGIN])
+    uploads = [BodyRule("/api/uploads", max_bytes=3_000_000, any_type=True)]
+    inner = Authentication(Frontend(api, frontend_dir), lambda: api.state.authenticator)
+    return Guard(inner, own, uploads)
+
+
 @contextmanager
 def serving(data_dir: Path, frontend_dir: Path) -> Iterator[Door]:
     api = small_app(data_dir)
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     door = Door(listener.getsockname()[1], data_dir, frontend_dir, api)
-    own = own_origins(door.port, [PUBLIC_ORIGIN])
-    uploads = [BodyRule("/api/uploads", max_bytes=3_000_000, any_type=True)]
-    app = Guard(
-        Authentication(Frontend(api, frontend_dir), lambda: api.state.authenticator), own, uploads
-    )
     config = uvicorn.Config(
-        app,
+        behind_the_doors(api, door.port, frontend_dir),
         http=QuickDeadlines,
         loop="uvloop",
         ws="websockets-sansio",

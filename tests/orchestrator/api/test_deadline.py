@@ -80,6 +80,21 @@ def test_a_quiet_stream_outlives_the_deadlines(door):
             client.recv(1)
 
 
+def test_a_pipelined_request_behind_a_stream_does_not_end_it(door):
+    with connected(door) as client:
+        client.sendall(
+            head(door, "GET /api/stream HTTP/1.1")
+            + head(door, "GET /health HTTP/1.1")
+            + b"GET /health HTTP/1.1\r\nHost"
+        )
+        answer = b""
+        while b": hello" not in answer:
+            answer += client.recv(65_536)
+        client.settimeout(1.2)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+
+
 def test_an_idle_kept_connection_outlives_the_deadlines(door):
     with connected(door) as client:
         client.sendall(head(door, "GET /health HTTP/1.1"))

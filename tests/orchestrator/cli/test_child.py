@@ -34,7 +34,7 @@ def child_of(code, folder, said, name="small"):
 WAITS = "import os, signal; print(os.environ['GREETING'], flush=True); signal.pause()"
 STUBBORN = (
     "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); child = os.fork();"
-    "print(os.getpid(), flush=True)\nwhile True: signal.pause()"
+    "os.write(1, b'%d\\n' % os.getpid())\nwhile True: signal.pause()"
 )
 
 
