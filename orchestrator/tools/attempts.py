@@ -49,20 +49,24 @@ class Attempts:
         async with self._ended:
             await self._ended.wait_for(lambda: self._count >= target)
 
-    async def pause(self, *, failures: int) -> None:
-        """Wait for the next attempt to be due, after so many failed ones in a row."""
+    async def pause(self, *, failures: int) -> bool:
+        """Wait for the next attempt to be due, after so many failed ones in a row.
+
+        Returns True when somebody cut the wait short.
+        """
         delay = RELIST_INTERVAL_S
         if failures:
             delay = min(FIRST_BACKOFF_S * 2 ** min(failures - 1, 10), LONGEST_BACKOFF_S)
-        await _wait(self._wake, delay * random.uniform(0.8, 1.2))  # noqa: S311
+        was_cut = await _wait(self._wake, delay * random.uniform(0.8, 1.2))  # noqa: S311
         if failures:
             # Whoever wakes us, a server that is away is not asked more often than this.
             await _wait(self._stopping, _SPACING_S)
+        return was_cut
 
 
-async def _wait(event: asyncio.Event, limit_s: float) -> None:
+async def _wait(event: asyncio.Event, limit_s: float) -> bool:
     try:
         async with asyncio.timeout(limit_s):
-            await event.wait()
+            return await event.wait()
     except TimeoutError:
-        pass
+        return False

@@ -112,7 +112,8 @@ class Connection:
         async with asyncio.TaskGroup() as group:
             while not self._attempts.is_stopping:
                 await self._attempt(group)
-                await self._attempts.pause(failures=self._failures)
+                if await self._attempts.pause(failures=self._failures):
+                    self._failures = 0  # Somebody wants the server, so ask it often again.
             deadline = asyncio.get_running_loop().time() + self._drain_s
             for link in tuple(self._links):
                 await link.close(deadline)

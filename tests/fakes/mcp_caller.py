@@ -1,6 +1,7 @@
-"""A process that runs an aggregator beside a hostile server and reports what that cost it.
+"""A process that runs an aggregator beside hostile servers and reports what each cost it.
 
-`python -m tests.fakes.mcp_caller HEALTHY_URL HOSTILE_URL CACHE_DIR` prints one JSON object.
+`python -m tests.fakes.mcp_caller HEALTHY_URL CACHE_DIR` reads the address of a hostile server per
+line and answers with one JSON object per line.
 """
 
 import asyncio
@@ -38,31 +39,23 @@ async def healthy_calls(aggregator: MCPToolAggregator, stop: asyncio.Event) -> l
     return sorted(times)
 
 
-async def report(healthy_url: str, hostile_url: str, cache_dir: Path) -> dict[str, object]:
-    healthy = ServerConfig(id="healthy", url=healthy_url)
-    hostile = ServerConfig(id="hostile", url=hostile_url, call_timeout_s=CALL_TIMEOUT_S)
-    pins = PinsInMemory()
-    async with MCPToolAggregator(
-        [healthy], token_for=lambda _: None, cache_dir=cache_dir, pins=pins
-    ) as aggregator:
+async def report(
+    aggregator: MCPToolAggregator, healthy: ServerConfig, hostile: ServerConfig
+) -> dict[str, object]:
+    forget_peak()
+    before_mb = memory_mb("VmRSS")
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        calls = group.create_task(healthy_calls(aggregator, stop))
+        await aggregator.reconfigure([healthy, hostile])
         await aggregator.wait_until_settled(10)
-        await aggregator.call("healthy__big", {"size": 1_000_000}, call_id="c")
-        forget_peak()
-        before_mb = memory_mb("VmRSS")
-        stop = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            calls = group.create_task(healthy_calls(aggregator, stop))
-            await aggregator.reconfigure([healthy, hostile])
-            await aggregator.wait_until_settled(10)
-            tools = [tool for tool in aggregator.tools() if tool.server == "hostile"]
-            began = time.perf_counter()
-            result = await aggregator.call("hostile__strike", {"q": "x"}, call_id="c")
-            call_s = time.perf_counter() - began
-            status = aggregator.servers()[1]
-            stop.set()
-        times = calls.result()
-        grown_mb = memory_mb("VmHWM") - before_mb
+        tools = [tool for tool in aggregator.tools() if tool.server == hostile.id]
         began = time.perf_counter()
+        result = await aggregator.call(f"{hostile.id}__strike", {"q": "x"}, call_id="c")
+        call_s = time.perf_counter() - began
+        status = aggregator.servers()[1]
+        stop.set()
+    times = calls.result()
     return {
         "state": status.state,
         "last_error": status.last_error,
@@ -73,10 +66,26 @@ async def report(healthy_url: str, hostile_url: str, cache_dir: Path) -> dict[st
         "healthy_p50_ms": times[len(times) // 2],
         "healthy_p95_ms": times[int(len(times) * 0.95)],
         "healthy_max_ms": times[-1],
-        "grown_mb": grown_mb,
-        "close_s": time.perf_counter() - began,
+        "grown_mb": memory_mb("VmHWM") - before_mb,
     }
 
 
+async def main(healthy_url: str, cache_dir: Path) -> None:
+    healthy = ServerConfig(id="healthy", url=healthy_url)
+    async with MCPToolAggregator(
+        [healthy], token_for=lambda _: None, cache_dir=cache_dir, pins=PinsInMemory()
+    ) as aggregator:
+        await aggregator.wait_until_settled(10)
+        await aggregator.call("healthy__big", {"size": 1_000_000}, call_id="c")
+        number = 0
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            number += 1
+            hostile = ServerConfig(
+                id=f"hostile{number}", url=line.strip(), call_timeout_s=CALL_TIMEOUT_S
+            )
+            print(json.dumps(await report(aggregator, healthy, hostile)), flush=True)
+            await aggregator.reconfigure([healthy])
+
+
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(report(sys.argv[1], sys.argv[2], Path(sys.argv[3])))))
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))

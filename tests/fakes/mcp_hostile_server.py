@@ -1,4 +1,4 @@
-"""A raw server that breaks every rule: `python -m tests.fakes.mcp_hostile_server MODE`.
+"""A raw server that breaks every rule, in the mode that the path of its address names.
 
 Modes that start with `call_` behave until a tool is called. All others do it from the start.
 """
@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import gzip
 import json
-import sys
 from collections.abc import AsyncIterator
 
 HANG = 3600
@@ -175,12 +174,12 @@ def answer(mode: str, request: dict) -> AsyncIterator[bytes]:
     return once(http(b"{}", status="404 Not Found"))
 
 
-async def serve_connection(
-    mode: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
+async def serve_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    mode = ""
     with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ValueError):
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+            mode = head.split()[1].strip("/")
             size = int(head.partition("content-length:")[2].partition("\r\n")[0] or 0)
             request = json.loads(await reader.readexactly(size) or b"{}")
             async for piece in answer(mode, request):
@@ -192,14 +191,11 @@ async def serve_connection(
         writer.transport.abort() if mode.endswith("reset") else writer.close()
 
 
-async def main(mode: str) -> None:
-    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await serve_connection(mode, reader, writer)
-
-    server = await asyncio.start_server(on_connection, "127.0.0.1", 0)
+async def main() -> None:
+    server = await asyncio.start_server(serve_connection, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main())

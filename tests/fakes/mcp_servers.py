@@ -22,9 +22,12 @@ class ServerProcess:
     def __post_init__(self) -> None:
         self.start()
 
+    def url_of(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}/{path}"
+
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/mcp"
+        return self.url_of("mcp")
 
     def start(self, *more: str) -> None:
         port = ["--port", str(self.port)] if self.port else []
@@ -78,9 +81,9 @@ def toy_server(journal: Path, *options: str) -> Iterator[ServerProcess]:
 
 
 @contextmanager
-def hostile_server(mode: str) -> Iterator[ServerProcess]:
-    """Run a server that misbehaves in one way; see `mcp_hostile_server` for the modes."""
-    server = ServerProcess(["tests.fakes.mcp_hostile_server", mode])
+def hostile_server() -> Iterator[ServerProcess]:
+    """Run a server that misbehaves; the path names one of the modes of `mcp_hostile_server`."""
+    server = ServerProcess(["tests.fakes.mcp_hostile_server"])
     try:
         yield server
     finally:
