@@ -54,5 +54,5 @@ lock: ## write the lock files anew from pyproject.toml; ARGS=--upgrade takes new
 
 clean: ## remove what was built and installed here; data/ and logs/ stay
 	@rm -rf .venv frontend/dist frontend/dist.next frontend/node_modules tests/node/node_modules
-	@rm -rf .ruff_cache .pytest_cache .hypothesis .import_linter_cache .loq_cache
+	@rm -rf .ruff_cache .pytest_cache .hypothesis .schemathesis .import_linter_cache .loq_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
