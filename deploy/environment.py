@@ -86,10 +86,14 @@ def synchronise(wanted):
 
 def install_node():
     """Unpack Node beside the packages, out of the way of their synchronisation."""
-    words = [*HASHED, "--target", VENV / "node", "-r", LOCKS["node"]]
+    stamp = Stamp("node", LOCKS["node"])
+    if stamp.is_current():
+        return
     say("installing Node")
+    words = [*HASHED, "--target", VENV / "node", "-r", LOCKS["node"]]
     if not succeeds(*UV, "install", *words):
         require(*PIP, *words)
+    stamp.write()
 
 
 class Stamp:
