@@ -6,7 +6,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.api.authenticator import Authenticator, Principal
-from orchestrator.api.problems import refuse
+from orchestrator.api.problems import break_off, refuse
 from orchestrator.errors import FlotillaError, Forbidden, NotSignedIn
 
 COOKIE = "flotilla_session"
@@ -79,7 +79,8 @@ class Authentication:
         except asyncio.CancelledError:
             if not revocation.is_ended or task.uncancel() > 0:
                 raise
-            await _end(scope, send)
+            error = NotSignedIn("This login or token was revoked. Sign in again.")
+            await break_off(scope, send, error)
         finally:
             revocation.requests.discard(task)
 
@@ -102,12 +103,3 @@ def _reads_history(scope: Scope) -> bool:
     return scope.get("method") in ("GET", "HEAD") and any(
         path == root or path.startswith(f"{root}/") for root in HISTORY
     )
-
-
-async def _end(scope: Scope, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 4401, "reason": "not_signed_in"})
-    elif scope["state"].get("is_answered"):
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-    else:
-        await refuse(scope, send, NotSignedIn("This login or token was revoked. Sign in again."))

@@ -4,6 +4,7 @@ Pure ASGI, because it runs for each request. It wraps the whole application, so 
 answer to a crash has the security headers.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestrator.api.problems import problem, send_problem
+from orchestrator.api.problems import break_off, problem, send_problem
+from orchestrator.errors import NotReady
 
 MAX_BODY_BYTES = 1024 * 1024
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -111,6 +113,9 @@ class Guard:
             receive = _bounded(receive, self._body_rule(scope["path"]).max_bytes)
         try:
             await self._app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            # Only a server that stops does this; it would log each stream as a failure.
+            await break_off(scope, send_with_headers, NotReady("Flotilla is stopping."))
         except Exception:
             # With an id, the error is in the log and answered; without, the server must hang up.
             if "error_id" not in scope["state"]:

@@ -126,6 +126,16 @@ async def send_problem(scope: Scope, send: Send, document: Problem) -> None:
     await send({"type": f"{prefix}http.response.body", "body": response.body})
 
 
+async def break_off(scope: Scope, send: Send, error: FlotillaError) -> None:
+    """End a request or WebSocket that is under way; a stream ends where it is."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 4000 + error.status, "reason": error.code})
+    elif scope["state"].get("is_answered"):
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    else:
+        await refuse(scope, send, error)
+
+
 def install_problems(app: FastAPI) -> None:
     """Make every error of `app` a problem document, in its answers and in its OpenAPI document."""
     app.add_exception_handler(FlotillaError, _answer_flotilla_error)

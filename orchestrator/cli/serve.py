@@ -16,7 +16,7 @@ from orchestrator.settings import Settings
 logger = logging.getLogger(__name__)
 
 APPLICATION = "orchestrator.app:create_app"
-GRACE_S = 3
+GRACE_S = 2
 KEEP_ALIVE_S = 30
 
 

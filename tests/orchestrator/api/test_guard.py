@@ -4,6 +4,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from tests.orchestrator.api.doorway import serving
+
 NOTE = {"text": "hello"}
 
 
@@ -143,3 +145,18 @@ def test_websocket_of_our_own_page_is_accepted(door):
     url = f"ws://127.0.0.1:{door.port}/api/socket"
     with connect(url, origin=door.origin, additional_headers={"Cookie": cookie}) as client:
         assert client.recv() == "owner"
+
+
+def test_streams_end_quietly_when_the_server_stops(tmp_path, caplog):
+    with serving(tmp_path, tmp_path / "dist") as door:
+        stream = socket.create_connection(("127.0.0.1", door.port), timeout=10)
+        stream.sendall(
+            f"GET /api/stream HTTP/1.1\r\nHost: 127.0.0.1:{door.port}\r\n"
+            f"Authorization: Bearer {door.token}\r\n\r\n".encode()
+        )
+        answer = b""
+        while b": hello" not in answer:
+            answer += stream.recv(65_536)
+    with stream:
+        assert stream.recv(65_536) == b"0\r\n\r\n"
+    assert [record for record in caplog.records if record.exc_info] == []
