@@ -19,8 +19,8 @@ from servers.kit.paging import Page
 MAX_TEXT_BYTES = 16_000
 """For the texts of one result: half its ceiling, the rest is for JSON's own signs."""
 MAX_FIELD_CHARS = 300
-PAGE_MESSAGES = 200
-MAX_PAGES = 25
+PAGE_MESSAGES = 100
+MAX_PAGES = 50
 _CONTEXT_CHARS = 80
 _MARKS = str.maketrans({"\u0002": "**", "\u0003": "**"})
 

@@ -57,7 +57,7 @@ async def now(
 
 @mcp.fleet_tool
 async def convert_time(
-    time: Annotated[str, Field(max_length=60, description="15:30, 3 pm, or 2026-03-29T15:30.")],
+    time: Annotated[str, Field(max_length=60, description="15:30, 3 pm, 2026-03-29T15:30, now.")],
     from_zone: Zone,
     to_zone: Zone,
 ) -> ConvertedTime:

@@ -1,7 +1,8 @@
 """Time zones by IANA name, city or country, and clock times in them."""
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+import unicodedata
+from datetime import UTC, datetime, time
 from difflib import get_close_matches
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
@@ -62,7 +63,8 @@ _PLACES = {
     "Pacific/Honolulu": "hawaii",
     "UTC": "z,zulu",
 }
-_CLOCK = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?\s*([ap])\.?m\.?", re.IGNORECASE)
+_CLOCK = re.compile(r"[0-9]{1,2}(?::[0-9]{2}){1,2}")
+_TWELVE_HOURS = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))?(?::([0-9]{2}))?\s*([ap])\.?m\.?")
 
 
 def find_zone(name: str) -> ZoneInfo:
@@ -78,7 +80,9 @@ def find_zone(name: str) -> ZoneInfo:
         if candidate in known:
             return ZoneInfo(known[candidate])
     close = get_close_matches(key, known, n=4, cutoff=0.7)
-    meant = ", ".join(dict.fromkeys(known[place] for place in close))
+    # `Etc/GMT+2` is two hours behind UTC: nobody who writes GMT+2 means that.
+    similar = dict.fromkeys(known[place] for place in close if "gmt" not in place)
+    meant = ", ".join(similar)
     raise NotFound(
         f"No time zone is known for {name[:60]!r}."
         + (f" Did you mean {meant}?" if meant else "")
@@ -125,18 +129,20 @@ def convert(text: str, source: ZoneInfo, target: ZoneInfo) -> ConvertedTime:
 
 
 def read_time(text: str, zone: ZoneInfo) -> datetime:
-    """Return `15:30`, `3 pm` (today) or an ISO 8601 date and time; a written offset wins.
+    """Return `now`, `15:30`, `3 pm` (today) or an ISO 8601 date and time; a written offset wins.
 
     Raises:
         InvalidInput: it is none of these.
     """
-    plain = text.strip()
+    plain = text.strip().lower()
+    if plain == "now":
+        return datetime.now(zone)
     try:
-        if match := _CLOCK.fullmatch(plain):
+        if match := _TWELVE_HOURS.fullmatch(plain):
             return _on_today(_twelve_hours(match), zone)
-        if ":" in plain and "-" not in plain and len(plain) <= 8:
-            return _on_today(time.fromisoformat(plain.zfill(5)), zone)
-        moment = datetime.fromisoformat(plain)
+        if _CLOCK.fullmatch(plain):
+            return _on_today(time.fromisoformat(plain.rjust(len(plain) // 3 * 3 + 2, "0")), zone)
+        moment = datetime.fromisoformat(plain.upper())
     except ValueError as error:
         raise InvalidInput(
             f"{text[:60]!r} is not a time: write 15:30, 3:30 pm or 2026-03-29T15:30."
@@ -167,20 +173,19 @@ def _settled(given: datetime, zone: ZoneInfo) -> tuple[datetime, str | None]:
 
 
 def _on_today(clock: time, zone: ZoneInfo) -> datetime:
-    today: date = datetime.now(zone).date()
-    return datetime.combine(today, clock.replace(tzinfo=None), tzinfo=zone)
+    return datetime.combine(datetime.now(zone).date(), clock, tzinfo=zone)
 
 
 def _twelve_hours(match: re.Match[str]) -> time:
     hour, minute, second = (int(part or 0) for part in match.groups()[:3])
     if not 1 <= hour <= 12:
         raise ValueError("hour out of range")
-    half_day = timedelta(hours=12 if match[4].lower() == "p" else 0).seconds // 3600
-    return time(hour % 12 + half_day, minute, second)
+    return time(hour % 12 + (12 if match[4] == "p" else 0), minute, second)
 
 
 def _plain(name: str) -> str:
-    return " ".join(name.strip().lower().replace("_", " ").split())
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return " ".join(letters.lower().replace("_", " ").split())
 
 
 @cache
