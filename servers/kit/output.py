@@ -1,7 +1,7 @@
 """How much a tool may say: a ceiling for results, and a way to cut long texts honestly."""
 
 from fastmcp.tools import ToolResult
-from mcp_types import ContentBlock, TextContent
+from mcp.types import ContentBlock, TextContent
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 

@@ -2,8 +2,7 @@
 
 from importlib import import_module
 
-# What libraries import lazily on the way to the first answer. Found by comparing sys.modules at
-# the fork and after a call (2026-11-20); a test fails when a server loads much more by itself.
+# What libraries import lazily on the way to the first answers, as `test_preload.py` finds it.
 LAZY_MODULES = (
     "anyio._backends._asyncio",
     "concurrent.futures.thread",

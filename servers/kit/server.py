@@ -11,7 +11,7 @@ from fastmcp.exceptions import ToolError
 from fastmcp.exceptions import ValidationError as ArgumentsError
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import Tool, ToolResult
-from mcp_types import CallToolRequestParams
+from mcp.types import CallToolRequestParams
 from pydantic import ValidationError
 
 from servers.kit.errors import TooLarge, argument_errors, reported_to_model

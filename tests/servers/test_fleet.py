@@ -5,7 +5,7 @@ from importlib import import_module
 
 import pytest
 from fastmcp import Client
-from mcp_types import Tool
+from mcp.types import Tool
 
 from servers.kit.manifest import FLEET_DIR, Label, Manifest, all_manifests
 from servers.kit.server import FleetServer

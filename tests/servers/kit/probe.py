@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from servers.kit.errors import InvalidInput, NotAllowed, NotFound, Unavailable
 from servers.kit.manifest import Manifest
+from servers.kit.preload import preload
 from servers.kit.serve import serve
 from servers.kit.server import FleetServer
 from servers.kit.settings import KitSettings
@@ -102,12 +103,15 @@ def add_tools(mcp: FleetServer[str]) -> None:
 def main() -> None:
     options = json.loads(sys.argv[1])
     log = Path(options["log"]) if "log" in options else None
+    preload()
+    loaded = set(sys.modules)
     serve(
         probe_server(log),
         KitSettings(server_port=0),
         on_ready=lambda url: print(json.dumps({"url": url}), flush=True),
         receive_deadline_s=options.get("deadline_s", 30.0),
     )
+    note(log, f"loaded {json.dumps(sorted(set(sys.modules) - loaded))}")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def test_a_stop_signal_runs_the_lifespans_end(
         server.process.send_signal(number)
 
         assert server.process.wait(STOP_LIMIT_S) == 0
-    assert log.read_text(encoding="utf-8") == "begun\nended\n"
+    assert log.read_text(encoding="utf-8").startswith("begun\nended\n")
 
 
 async def test_an_open_call_does_not_hold_up_the_stop(
@@ -54,7 +54,7 @@ async def test_an_open_call_does_not_hold_up_the_stop(
             with pytest.raises(MCPError):
                 await client.call_tool("wait", {"seconds": 60}, progress_handler=stop)
         assert server.process.wait(STOP_LIMIT_S) == 0
-    assert log.read_text(encoding="utf-8") == "begun\nended\n"
+    assert log.read_text(encoding="utf-8").startswith("begun\nended\n")
 
 
 def test_systemd_is_told_when_the_server_is_ready_alive_and_stopping(

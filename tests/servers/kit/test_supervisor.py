@@ -16,6 +16,8 @@ import pytest
 
 from servers.kit.supervisor import HEALTHY_AFTER_S, Child
 
+pytestmark = pytest.mark.fault
+
 STOP_LIMIT_S = 5
 DIE_LIMIT_S = 10
 
