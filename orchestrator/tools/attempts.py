@@ -4,6 +4,8 @@ import asyncio
 import random
 
 RELIST_INTERVAL_S = 300.0
+SHORTEST_RELIST_S = 60.0
+LONGEST_RELIST_S = 86_400.0
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
 _SPACING_S = 0.2
@@ -49,12 +51,13 @@ class Attempts:
         async with self._ended:
             await self._ended.wait_for(lambda: self._count >= target)
 
-    async def pause(self, *, failures: int) -> bool:
+    async def pause(self, failures: int, list_lifetime_s: float | None) -> bool:
         """Wait for the next attempt to be due, after so many failed ones in a row.
 
-        Returns True when somebody cut the wait short.
+        Returns True when somebody cut the wait short. A server that is started by its first
+        request and leaves when idle should give its list a long life, or it is woken in vain.
         """
-        delay = RELIST_INTERVAL_S
+        delay = min(max(list_lifetime_s or RELIST_INTERVAL_S, SHORTEST_RELIST_S), LONGEST_RELIST_S)
         if failures:
             delay = min(FIRST_BACKOFF_S * 2 ** min(failures - 1, 10), LONGEST_BACKOFF_S)
         was_cut = await _wait(self._wake, delay * random.uniform(0.8, 1.2))  # noqa: S311

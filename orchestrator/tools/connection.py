@@ -63,6 +63,7 @@ class Connection:
         self._drain_s = config.call_timeout_s
         self._listed: tuple[ListedTool, ...] = ()
         self._is_cut = False
+        self._list_lifetime_s: float | None = None
         self._known = CachedList()
         self._state: ServerState = "connecting"
         self._since = now_rfc3339()
@@ -112,7 +113,9 @@ class Connection:
         async with asyncio.TaskGroup() as group:
             while not self._attempts.is_stopping:
                 await self._attempt(group)
-                if await self._attempts.pause(failures=self._failures):
+                # A session that ended as soon as it was open counts as a failure here.
+                failures = self._failures or int(self._link is None)
+                if await self._attempts.pause(failures, self._list_lifetime_s):
                     self._failures = 0  # Somebody wants the server, so ask it often again.
             deadline = asyncio.get_running_loop().time() + self._drain_s
             for link in tuple(self._links):
@@ -201,8 +204,10 @@ class Connection:
         return link
 
     async def _hold(self, link: Link, opened: "asyncio.Future[None]") -> None:
-        await link.hold(opened)
+        failure = await link.hold(opened)
         self._links.discard(link)
+        if failure is not None:
+            logger.warning("session_broke server=%s error=%s", self.config.id, failure)
         if link is self._link:
             self._link = None
             self._attempts.nudge()
@@ -210,7 +215,7 @@ class Connection:
     async def _succeeded(self, link: Link, listing: ToolListing) -> None:
         self._link, self._failure, self._failures = link, None, 0
         self._release_links(keep=link)
-        self._is_cut = listing.is_cut
+        self._is_cut, self._list_lifetime_s = listing.is_cut, listing.lifetime_s
         self.breaker.revive()
         known = _known_list(self.config.url, link.peer, listing)
         is_new = known != self._known

@@ -65,6 +65,8 @@ class ToolListing:
         self._tools: dict[str, ListedTool] = {}
         self._bytes = 0
         self.is_cut = False
+        self.lifetime_s: float | None = None
+        """For how long the server says that its list is good."""
 
     @property
     def is_full(self) -> bool:

@@ -18,9 +18,10 @@ from mcp.types import (
     CallToolRequestParams,
     CallToolResult,
     Implementation,
+    InputRequiredResult,
     PaginatedRequestParams,
 )
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.domain.tools import ProgressHandler
 from orchestrator.tools.definitions import ToolListing
@@ -37,6 +38,9 @@ _CALL_ID_KEY = "flotilla/call_id"
 _MAX_MESSAGE = 500
 _MAX_PAGES = 50
 _SDK_ERRORS = (MCPError, ValidationError, RuntimeError, ClosedResourceError, BrokenResourceError)
+_CALL_RESULT: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(
+    CallToolResult | InputRequiredResult
+)
 _KINDS = frozenset(get_args(FailureKind))
 
 
@@ -63,8 +67,11 @@ class Link:
         self.is_over = False
         self.peer = Peer(version=None, instructions=None, protocol_version="")
 
-    async def hold(self, opened: "asyncio.Future[None]") -> None:
-        """Open the session, say so through `opened`, and keep it until `close()`; never raises."""
+    async def hold(self, opened: "asyncio.Future[None]") -> ExchangeFailed | None:
+        """Open the session, say so through `opened`, and keep it until it is released.
+
+        Returns what broke an open session; what keeps it from opening is raised by `opened`.
+        """
         deadline = asyncio.get_running_loop().time() + OPEN_TIMEOUT_S
         request_deadline.set(deadline)
         try:
@@ -83,10 +90,11 @@ class Link:
             failure = _failure_of(error)
             if not opened.done():
                 opened.set_exception(failure)
-            elif not self._stop.is_set():
-                logger.warning("session_broke kind=%s error=%s", failure.kind, failure)
+                return None
+            return None if self._stop.is_set() else failure
         finally:
             self._client, self.is_over = None, True
+        return None
 
     def release(self) -> None:
         """Let the session end as soon as its calls in flight have ended."""
@@ -116,6 +124,7 @@ class Link:
                     params = PaginatedRequestParams(cursor=cursor) if cursor else None
                     page = await client.session.list_tools(params=params)
                     listing.add(page.tools)
+                    listing.lifetime_s = page.ttl_ms / 1000 if page.ttl_ms else None
                     cursor = page.next_cursor
                     if not cursor or listing.is_full:
                         break
@@ -148,9 +157,9 @@ class Link:
         self._calls += 1
         try:
             async with asyncio.timeout_at(deadline):
-                return await client.session.send_request(
+                result = await client.session.send_request(
                     CallToolRequest(params=params),
-                    CallToolResult,
+                    _CALL_RESULT,
                     progress_callback=_progress_callback(on_progress),
                 )
         except TimeoutError as error:
@@ -161,6 +170,9 @@ class Link:
             self._calls -= 1
             if self._is_released and not self._calls:
                 self._stop.set()
+        if isinstance(result, InputRequiredResult):
+            raise ExchangeFailed("rpc", "it asks for input in the middle of a call")
+        return result
 
     def _new_client(self, http: httpx2.AsyncClient) -> Client:
         streams = streamable_http_client(

@@ -10,7 +10,12 @@ import uvicorn
 from fastmcp import Context, FastMCP
 from fastmcp.exceptions import ToolError
 from fastmcp.tools import ToolResult
-from mcp.types import ImageContent
+from mcp.types import (
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ImageContent,
+    InputRequiredResult,
+)
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -18,6 +23,7 @@ ONE_PIXEL_PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 READ_ONLY = {"readOnlyHint": True, "idempotentHint": True, "destructiveHint": False}
+ANYTHING = {"type": "object", "properties": {}}
 CHANGES = {"destructiveHint": True}
 
 
@@ -61,6 +67,13 @@ def _add_plain_tools(server: FastMCP) -> None:
     def failing() -> str:
         """Fail with a message."""
         raise ToolError("the mailbox is full")
+
+    @server.tool(annotations=READ_ONLY)
+    def asking() -> str | InputRequiredResult:
+        """Ask for input in the middle of the call, as 2026-07-28 allows."""
+        params = ElicitRequestFormParams(message="Sure?", requested_schema=ANYTHING)
+        request = ElicitRequest(method="elicitation/create", params=params)
+        return InputRequiredResult(result_type="input_required", input_requests={"sure": request})
 
     @server.tool(annotations=READ_ONLY)
     def call_id(ctx: Context) -> str:

@@ -231,7 +231,7 @@ async def test_a_restarted_server_comes_back_even_when_nobody_calls(
         await called(aggregator, "one__echo", text="x")
         assert aggregator.tools() == ()
         victim.start()
-        await eventually(lambda: len(aggregator.tools()) == 8)
+        await eventually(lambda: len(aggregator.tools()) == 9)
 
 
 async def test_a_frozen_server_fails_at_its_limit_then_at_once_and_thaws_unharmed(

@@ -42,7 +42,17 @@ async def test_a_server_tells_its_version_and_its_tools(
     assert status.instructions == "A toy server for tests."
     assert [tool.qualified_name for tool in tools] == [
         f"toy__{name}"
-        for name in ("add", "big", "call_id", "echo", "failing", "image", "slow", "write_note")
+        for name in (
+            "add",
+            "asking",
+            "big",
+            "call_id",
+            "echo",
+            "failing",
+            "image",
+            "slow",
+            "write_note",
+        )
     ]
     assert [tool.name for tool in tools if not tool.read_only] == ["write_note"]
 
@@ -79,7 +89,7 @@ async def test_the_tools_of_a_dead_server_are_remembered_but_not_offered(
             assert aggregator.tools()
     async with aggregate(config) as aggregator:
         (status,) = aggregator.servers()
-        assert (status.state, status.tool_count, status.version) == ("unavailable", 8, "1.0")
+        assert (status.state, status.tool_count, status.version) == ("unavailable", 9, "1.0")
         assert aggregator.tools() == ()
         assert aggregator.tool("toy__echo") is not None
         refused = await aggregator.call("toy__echo", {"text": "x"}, call_id="c")
@@ -215,5 +225,5 @@ async def test_the_price_of_the_tool_list_does_not_grow_with_the_tools(
     with toy_server(tmp_path / "journal", "--many-tools", "300") as server:
         async with aggregate(ServerConfig(id="toy", url=server.url)) as aggregator:
             tools = aggregator.tools()
-            assert len(tools) == 308
+            assert len(tools) == 309
             assert aggregator.tools() is tools

@@ -168,3 +168,12 @@ async def test_a_call_that_never_got_its_turn_says_that_it_was_not_started(
         await asyncio.wait(slow)
     assert (waiting.status, waiting.error_code) == ("failed", "tool_timeout")
     assert "note never" not in modern_server.journal_lines()
+
+
+async def test_a_tool_that_asks_in_the_middle_of_a_call_fails_clearly(
+    aggregate: Aggregate, modern_server: ServerProcess
+):
+    async with aggregate(toy(modern_server)) as aggregator:
+        failed = await call(aggregator, "asking")
+    assert failed.status == "failed"
+    assert "asks for input" in str(failed.error)
