@@ -2,19 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from servers.calculator import dates, finance, statistics
 from servers.calculator.expression import evaluate
 from servers.calculator.numbers import from_float
-from servers.calculator.units import Units
+
+if TYPE_CHECKING:
+    from servers.calculator.units import Units
 
 Arguments = dict[str, Any]
 """JSON values that the server's schemas have checked."""
 
 
 class Engine:
-    """The operations; units are loaded when first asked for, because they cost 18 MB."""
+    """The operations; units are loaded when first asked for."""
 
     def __init__(self) -> None:
         self._units: Units | None = None
@@ -36,15 +38,22 @@ class Engine:
         return self._operations[operation](arguments)
 
     def _load_units(self, _: Arguments) -> Arguments:
-        self._units = self._units or Units()
+        self._loaded_units()
         return {}
 
     def _convert_units(self, arguments: Arguments) -> Arguments:
-        units = self._units = self._units or Units()
-        result, from_unit, to_unit = units.convert(
+        result, from_unit, to_unit = self._loaded_units().convert(
             from_float(arguments["value"]), arguments["from_unit"], arguments["to_unit"]
         )
         return {"result": result, "from_unit": from_unit, "to_unit": to_unit}
+
+    def _loaded_units(self) -> "Units":
+        if self._units is None:
+            # Imported here: pint costs 14 MB and 0.4 s, which most workers never need.
+            from servers.calculator.units import Units  # noqa: PLC0415
+
+            self._units = Units()
+        return self._units
 
 
 def _date_calc(arguments: Arguments) -> Arguments:

@@ -11,7 +11,7 @@ from mpmath import MPContext  # pyright: ignore[reportMissingTypeStubs]  # 1.4.1
 from servers.calculator.errors import CalculationError
 
 MAX_BITS = 200_000
-"""Numbers stay below 2^200,000, about 60,000 digits: one multiplication costs under 1 ms."""
+"""Numbers stay below 2^200,000, about 60,000 digits: one operation costs milliseconds."""
 MAX_ROOT = 64
 
 
@@ -189,7 +189,7 @@ def is_finite_decimal(value: Fraction) -> bool:
     """Say whether decimal notation can hold the value exactly."""
     rest = value.denominator
     rest >>= (rest & -rest).bit_length() - 1
-    # A denominator of n bits has fewer than n/2 factors of five: 5**k is a multiple of it or not.
+    # Without its factors of two it has to divide a power of five; this one is high enough.
     return pow(5, rest.bit_length(), rest) == 0 if rest > 1 else True
 
 

@@ -36,6 +36,8 @@ async def search_session(
 ) -> Page[SessionHit]:
     """Return the newest messages of one session with all the words, of owner and assistant."""
     wanted = words.casefold().split()
+    if not wanted:
+        raise InvalidInput("query holds no words.")
     hits: list[SessionHit] = []
     async for page in _pages(client, session_id):
         for message in reversed(page):

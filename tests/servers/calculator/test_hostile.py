@@ -94,7 +94,7 @@ async def test_a_worker_that_was_killed_from_outside_is_replaced() -> None:
     assert answer["result"] == "2"
 
 
-async def test_a_worker_sees_nothing_of_the_servers_environment(
+async def test_a_worker_has_bounded_memory_and_nothing_of_the_servers_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FLOTILLA_TEST_SECRET", "s3cret")
@@ -104,6 +104,10 @@ async def test_a_worker_sees_nothing_of_the_servers_environment(
         (process_id,) = _children() - others
 
         assert b"s3cret" not in Path(f"/proc/{process_id}/environ").read_bytes()
+        limits = Path(f"/proc/{process_id}/limits").read_text().splitlines()
+        assert "Max address space 536870912 536870912 bytes" in [
+            " ".join(line.split()) for line in limits
+        ]
 
 
 async def _refused(calculator: CalculatorClient, arguments: dict[str, object]) -> None:

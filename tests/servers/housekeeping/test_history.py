@@ -95,6 +95,12 @@ async def test_one_session_is_searched_through_all_its_pages(
     assert [item["message_id"] for item in page["items"]] == [wanted]
 
 
+async def test_a_query_without_words_is_refused(client: Client[Any]) -> None:
+    assert await refusal(client, "search_history", query=" ", session="ses_1") == (
+        "query holds no words."
+    )
+
+
 async def test_foreign_text_of_a_tool_is_kept_apart(
     client: Client[Any], orchestrator: FakeOrchestrator
 ) -> None:
