@@ -34,7 +34,8 @@ export class Desk {
 		const { id, title } = this.session;
 		if (id === null) return strings.chat.newTitle;
 		const listed = this.list.items.find((session) => session.id === id);
-		return listed?.title || title || strings.session.untitled;
+		const unnamed = this.list.hasLoaded ? strings.session.untitled : strings.appName;
+		return listed?.title || title || unnamed;
 	}
 
 	/** Works until the returned function is called. */

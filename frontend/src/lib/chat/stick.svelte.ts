@@ -10,6 +10,8 @@ export class StickToBottom {
 	#scroller: HTMLElement | null = null;
 	#lastTop = 0;
 	#touchY = 0;
+	/** The reader has just opened or closed something: it must not slip away. */
+	#isHeld = false;
 
 	/** Goes on the element that scrolls; its only child is what grows. */
 	readonly attach: Attachment<HTMLElement> = (scroller) => {
@@ -24,6 +26,7 @@ export class StickToBottom {
 			['touchstart', (event) => this.#touch(event as TouchEvent, true)],
 			['touchmove', (event) => this.#touch(event as TouchEvent, false)],
 			['keydown', (event) => this.#key(event as KeyboardEvent)],
+			['click', (event) => this.#click(event)],
 		];
 		for (const [type, listener] of listeners) {
 			scroller.addEventListener(type, listener, { passive: true });
@@ -54,6 +57,11 @@ export class StickToBottom {
 	#follow(): void {
 		const scroller = this.#scroller;
 		if (!scroller || !this.isPinned) return;
+		if (this.#isHeld) {
+			this.#isHeld = false;
+			this.isPinned = distanceToEnd(scroller) <= NEAR_PX;
+			return;
+		}
 		scroller.scrollTop = scroller.scrollHeight;
 		this.#lastTop = scroller.scrollTop;
 	}
@@ -61,7 +69,7 @@ export class StickToBottom {
 	#scrolled(): void {
 		const scroller = this.#scroller;
 		if (!scroller) return;
-		const distance = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
+		const distance = distanceToEnd(scroller);
 		const isDownward = scroller.scrollTop > this.#lastTop;
 		if (isDownward && distance <= NEAR_PX) this.isPinned = true;
 		// A dragged scroll bar sends no wheel, touch or key.
@@ -85,9 +93,17 @@ export class StickToBottom {
 		if (UPWARD_KEYS.has(event.key)) this.#leave();
 	}
 
+	#click(event: Event): void {
+		this.#isHeld = (event.target as Element).closest('[aria-expanded]') !== null;
+	}
+
 	/** Where nothing can scroll, nobody can leave. */
 	#leave(): void {
 		const scroller = this.#scroller;
 		if (scroller && scroller.scrollHeight > scroller.clientHeight) this.isPinned = false;
 	}
+}
+
+function distanceToEnd(scroller: HTMLElement): number {
+	return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
 }

@@ -25,7 +25,8 @@ export interface Block {
 }
 
 /** The sanitiser drops these anyway; dropped here, the content policy has nothing to report. */
-const STYLE_ATTRIBUTE = /\sstyle\s*=\s*(?:"[^"]*"|'[^']*'|[^\s>]+)/gi;
+const REPORTED =
+	/<style\b[\s\S]*?(?:<\/style>|$)|<base\b[^>]*>|\sstyle\s*=\s*(?:"[^"]*"|'[^']*'|[^\s>]+)/gi;
 
 const marked = new Marked({ gfm: true, breaks: false });
 
@@ -36,7 +37,7 @@ marked.use({
 			return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>\n`;
 		},
 		html({ text }) {
-			return text.replace(STYLE_ATTRIBUTE, '');
+			return text.replace(REPORTED, '');
 		},
 	},
 });

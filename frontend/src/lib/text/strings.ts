@@ -9,7 +9,7 @@ export const strings = {
 	copy: 'Copy',
 	copied: 'Copied',
 	retry: 'Retry',
-	pageTitle: (title: string | null) => (title ? `${title} · Flotilla` : 'Flotilla'),
+	pageTitle: (title: string) => (title === 'Flotilla' ? title : `${title} · Flotilla`),
 
 	start: {
 		unreachable: 'Flotilla is not answering. Check that it is still running, then try again.',
@@ -93,6 +93,7 @@ export const strings = {
 		practice:
 			'Practice model: scripted answers, no key needed. For a real one, set OPENROUTER_API_KEY in .env.',
 		loading: 'Loading the chat',
+		goneTitle: 'Chat not found',
 		notFound: 'This chat does not exist any more. Your other chats are in the list.',
 		loadFailed: 'This chat could not be loaded. Nothing is lost: it is stored.',
 		older: 'Earlier messages',

@@ -1,0 +1,108 @@
+"""A real browser before a real orchestrator and a real server; only the model is a fake."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx2
+import pytest
+from playwright.sync_api import Browser, StorageState, expect, sync_playwright
+
+from tests.checks.browser import installed_chromium
+from tests.e2e.chat_page import ChatPage
+from tests.fakes.openrouter import SCRIPT_MODEL, FakeOpenRouter, running_fake
+from tests.installation import Installation, running
+from tests.servers.kit.process import running_server
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WIDE = {"width": 1280, "height": 860}
+
+OpenPage = Callable[..., ChatPage]
+"""Opens a tab in a context of its own; takes what `Browser.new_context` takes."""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=installed_chromium(), args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[FakeOpenRouter]:
+    with running_fake() as fake:
+        yield fake
+
+
+@pytest.fixture(scope="session")
+def installation(
+    tmp_path_factory: pytest.TempPathFactory, model: FakeOpenRouter
+) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("e2e")
+    (folder / "data").mkdir()
+    with ExitStack() as stack:
+        calculator = stack.enter_context(running_server("calculator", folder / "data", {}))
+        config = {"id": "calculator", "title": "Calculator", "url": calculator.url}
+        installation = Installation(
+            folder,
+            model.base_url,
+            model=SCRIPT_MODEL,
+            servers=[{**config, "token_file": "tokens/calculator"}],
+        )
+        yield stack.enter_context(running(installation))
+
+
+@pytest.fixture(scope="session")
+def signed_in(browser: Browser, installation: Installation) -> StorageState:
+    """The cookie of a browser that used a one-time link."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(sign_in_link(installation))
+    expect(page.get_by_label("Message", exact=True)).to_be_visible()
+    assert "#" not in page.url
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture
+def open_page(
+    browser: Browser, installation: Installation, signed_in: StorageState
+) -> Iterator[OpenPage]:
+    pages: list[ChatPage] = []
+
+    def open_one(path: str = "/", **options: Any) -> ChatPage:
+        context = browser.new_context(**{"viewport": WIDE, "storage_state": signed_in, **options})
+        pages.append(ChatPage(context.new_page(), installation.url))
+        pages[-1].open(path)
+        return pages[-1]
+
+    yield open_one
+    for page in pages:
+        page.page.context.close()
+    assert [fault for page in pages for fault in page.faults] == []
+
+
+@pytest.fixture
+def chat(open_page: OpenPage) -> ChatPage:
+    return open_page()
+
+
+def sign_in_link(installation: Installation) -> str:
+    """Return a new one-time link, as `flotilla sign-in` prints it."""
+    response = httpx2.post(
+        f"{installation.url}/api/auth/links",
+        headers=installation.bearer,
+        verify=False,
+        trust_env=False,
+    )
+    assert response.status_code == 201, response.text
+    return f"{installation.url}/#sign-in={response.json()['code']}"
