@@ -110,10 +110,12 @@ def test_a_socket_from_systemd_is_used(tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             env={**os.environ, "FLOTILLA_DATA_DIR": str(tmp_path)},
         )
-        # The client waits in the socket's queue until the server has started.
-        answer = httpx2.get(f"http://127.0.0.1:{port}/health", timeout=30, verify=False)
-        process.terminate()
-        out, _ = process.communicate(timeout=STOP_LIMIT_S)
+        try:
+            # The client waits in the socket's queue until the server has started.
+            answer = httpx2.get(f"http://127.0.0.1:{port}/health", timeout=30, verify=False)
+        finally:
+            process.terminate()
+            out, _ = process.communicate(timeout=STOP_LIMIT_S)
 
     assert answer.json()["name"] == "probe"
     assert f"http://127.0.0.1:{port}/mcp" in out.decode()

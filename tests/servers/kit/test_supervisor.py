@@ -33,16 +33,20 @@ signal.pause()
 """
 # Two servers that are no servers: one serves, one can never start.
 SUPERVISED = """
-import json, signal
+import json, signal, sys
 from dataclasses import asdict
 from servers.kit.supervisor import Supervisor
+def say(event):
+    # One write a line: two processes share this pipe.
+    sys.stdout.write(json.dumps(event) + "\\n")
+    sys.stdout.flush()
 def serve(on_ready):
     on_ready("http://here")
     signal.pause()
 def fail(on_ready):
-    print(json.dumps({"server": "bad", "state": "tried"}), flush=True)
+    say({"server": "bad", "state": "tried"})
     raise SystemExit(3)
-Supervisor({"good": serve, "bad": fail}, lambda e: print(json.dumps(asdict(e)), flush=True)).run()
+Supervisor({"good": serve, "bad": fail}, lambda event: say(asdict(event))).run()
 """
 
 
@@ -155,11 +159,15 @@ def test_the_supervisor_stops_when_its_parent_is_gone(start_up: Start) -> None:
 def test_a_server_that_cannot_start_is_reported_once() -> None:
     up = subprocess.Popen([sys.executable, "-c", SUPERVISED], stdout=subprocess.PIPE, text=True)
     events: list[Event] = []
-    # The third try tells that the second one's end has been handled.
-    while [event["state"] for event in events].count("tried") < 3:
-        events.append(next_event(up))
-    up.send_signal(signal.SIGINT)
-    out, _ = up.communicate(timeout=STOP_LIMIT_S)
+    try:
+        # The third try tells that the second one's end has been handled.
+        while [event["state"] for event in events].count("tried") < 3:
+            events.append(next_event(up))
+        up.send_signal(signal.SIGINT)
+        out, _ = up.communicate(timeout=STOP_LIMIT_S)
+    finally:
+        up.kill()
+        up.communicate()
 
     assert up.returncode == 0
     events += [json.loads(line) for line in out.splitlines()]
