@@ -1,4 +1,7 @@
-"""What routes ask for by type."""
+"""What routes ask for by type.
+
+The functions are `async` so that FastAPI calls them here and not in a thread each.
+"""
 
 from typing import Annotated
 
@@ -12,27 +15,27 @@ from orchestrator.store.database import Database
 from orchestrator.tools.aggregator import MCPToolAggregator
 
 
-def _principal(connection: HTTPConnection) -> Principal:
+async def _principal(connection: HTTPConnection) -> Principal:
     return connection.state.principal
 
 
-def _authenticator(connection: HTTPConnection) -> Authenticator:
+async def _authenticator(connection: HTTPConnection) -> Authenticator:
     return connection.app.state.authenticator
 
 
-def _database(connection: HTTPConnection) -> Database:
+async def _database(connection: HTTPConnection) -> Database:
     return connection.app.state.database
 
 
-def _settings(connection: HTTPConnection) -> Settings:
+async def _settings(connection: HTTPConnection) -> Settings:
     return connection.app.state.settings
 
 
-def _chat(connection: HTTPConnection) -> ChatOrchestrator:
+async def _chat(connection: HTTPConnection) -> ChatOrchestrator:
     return connection.app.state.chat
 
 
-def _aggregator(connection: HTTPConnection) -> MCPToolAggregator:
+async def _aggregator(connection: HTTPConnection) -> MCPToolAggregator:
     return connection.app.state.aggregator
 
 
