@@ -1,4 +1,4 @@
-"""Measures what DESIGN section 7 promises: `python -m tests.benchmarks [--quick] [--only NAME ...]`.
+"""Measures what DESIGN section 7 promises: `python -m tests.benchmarks [--quick] [--only NAME]`.
 
 A missed bar is a line in the table, not an error: the exit code tells only whether all ran.
 """
@@ -11,16 +11,27 @@ from pathlib import Path
 
 import uvloop
 
+from tests.benchmarks import (
+    burst,
+    hanging,
+    large,
+    memory,
+    relay,
+    start,
+    stop,
+    tools,
+    turn,
+    up,
+)
 from tests.benchmarks.rig import this_rig
 from tests.benchmarks.stages import Numbers, Plan, Stage
 from tests.benchmarks.table import Result, document_of, heading_of, results_of, table_of
-from tests.benchmarks import burst, large, relay, stop, tools, turn
 from tests.processes import ROOT
 
 RESULTS = Path(__file__).parent / "results"
 STAGES = {
     module.STAGE.name: module.STAGE
-    for module in (relay, burst, tools, turn, stop, large)
+    for module in (relay, burst, tools, hanging, turn, stop, large, start, memory, up)
 }
 
 

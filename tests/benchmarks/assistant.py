@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import msgspec
 
@@ -58,19 +57,8 @@ class Assistant:
     async def cpu_ms(self) -> float:
         return await cpu_at_rest_ms(self.pid)
 
-    async def get(self, path: str) -> bytes:
-        url = f"{self.installation.url}{path}"
-        request = http_request("GET", url, headers=self.installation.bearer)
-        return (await self.front.ask(request)).body
-
     async def wait_for_servers(self, ready: int) -> None:
-        """Wait until so many servers of the fleet are ready. Raises TimeoutError."""
-        async with asyncio.timeout(_SETTLE_LIMIT_S):
-            while True:
-                servers = msgspec.json.decode(await self.get("/api/mcp/servers"))["items"]
-                if sum(server["state"] == "ready" for server in servers) >= ready:
-                    return
-                await asyncio.sleep(0.02)
+        await settled(self.installation, ready)
 
 
 @asynccontextmanager
@@ -104,5 +92,15 @@ def finished(exchange: Exchange) -> Exchange:
     return exchange
 
 
-def p50(values: Sequence[float]) -> float:
-    return median(values)
+async def settled(installation: Installation, ready: int) -> None:
+    """Wait until so many servers can be called. Raises TimeoutError."""
+    url = f"{installation.url}/api/mcp/servers"
+    request = http_request("GET", url, headers=installation.bearer)
+    wire = await Wire.open(url)
+    async with asyncio.timeout(_SETTLE_LIMIT_S):
+        while True:
+            answer = msgspec.json.decode((await wire.ask(request)).body)
+            if sum(server["state"] == "ready" for server in answer["items"]) >= ready:
+                break
+            await asyncio.sleep(0.02)
+    wire.close()

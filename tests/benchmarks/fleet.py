@@ -5,6 +5,8 @@ own supervisor. The first tool of each is `echo`.
 """
 
 import argparse
+import json
+import subprocess
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,7 +25,7 @@ from servers.kit.settings import KitSettings
 from servers.kit.supervisor import OnReady, ServerEvent, Supervisor
 from servers.kit.token import token_file
 from tests.benchmarks.wire import http_request
-from tests.processes import started
+from tests.processes import ROOT, started
 from tests.servers.kit.raw import raw_request
 
 START_LIMIT_S = 60.0
@@ -58,7 +60,7 @@ class Server:
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> Self:
-        return cls(**{**entry, "data_dir": Path(entry["data_dir"])})
+        return cls(entry["id"], entry["pid"], entry["url"], Path(entry["data_dir"]))
 
     def call_request(self, tool: str, arguments: Mapping[str, object]) -> bytes:
         """Return the bytes of a call as the cheapest possible client sends it."""
@@ -75,14 +77,21 @@ def running_fleet(data_dir: Path, tool_counts: Sequence[int]) -> Generator[list[
     command = (executable, "-m", "tests.benchmarks.fleet", *map(str, tool_counts))
     environment = {"FLOTILLA_DATA_DIR": str(data_dir)}
     ready = rf"^{_name(len(tool_counts) - 1)} "
-    with started(
-        *command, ready=ready, environment=environment, timeout_s=START_LIMIT_S
-    ) as (program, _):
+    with started(*command, ready=ready, environment=environment, timeout_s=START_LIMIT_S) as (
+        program,
+        _,
+    ):
         servers: list[Server] = []
         for number in range(len(tool_counts)):
             match = program.wait_for(rf"^{_name(number)} (\d+) (\S+)", START_LIMIT_S)
             servers.append(Server(_name(number), int(match[1]), match[2], data_dir))
         yield servers
+
+
+def listed_fleet() -> list[dict[str, Any]]:
+    """Return the servers of this checkout, as `python -m servers list --json` has them."""
+    command = [executable, "-m", "servers", "list", "--json"]
+    return json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
 
 
 def _name(number: int) -> str:

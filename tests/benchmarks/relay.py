@@ -1,6 +1,5 @@
 """The relay of text: what the orchestrator adds to an upstream that only talks."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator
 from statistics import median
@@ -14,6 +13,7 @@ SHORT_CHUNKS = 3
 PACED = (10, 80, 30)
 """Streams, chunks of each, milliseconds between two."""
 FLAT = (16, 200, 0)
+QUICK = (3, 12, 5)
 
 
 async def _short(assistant: Assistant, turns: int) -> Numbers:
@@ -48,9 +48,8 @@ class _Crowd:
     """As many connections as there are streams, to the orchestrator and to the upstream."""
 
     def __init__(self, assistant: Assistant, shape: tuple[int, int, int]) -> None:
-        self.streams, self.chunks, interval_ms = shape
+        self.streams, self.chunks, self._interval_ms = shape
         self._assistant = assistant
-        self._model = f"bench/{self.chunks}x{interval_ms}"
         self._fronts: list[Wire] = []
         self._directs: list[Wire] = []
 
@@ -59,46 +58,51 @@ class _Crowd:
             self._fronts.append(await Wire.open(self._assistant.installation.url))
             self._directs.append(await Wire.open(self._assistant.upstream_url))
 
-    async def relayed(self) -> tuple[float, float]:
+    async def relayed(self, chunks: int) -> tuple[float, float]:
         """Return the orchestrator's CPU time in ms, and the seconds it took."""
         before_ms = await self._assistant.cpu_ms()
-        request = self._assistant.turn_request(self._model)
+        request = self._assistant.turn_request(f"bench/{chunks}x{self._interval_ms}")
         exchanges, seconds = await _streams(self._fronts, request, FIRST_TEXT)
         for exchange in exchanges:
-            finished(exchange)
-            words = exchange.body.count(upstream.WORD.encode())
-            assert words == self.chunks, (words, self.chunks)
+            words = finished(exchange).body.count(upstream.WORD.encode())
+            assert words == chunks, (words, chunks)
         return await self._assistant.cpu_ms() - before_ms, seconds
 
     async def direct(self) -> float:
         """Return the seconds without an orchestrator."""
-        request = self._assistant.direct_request(self._model)
+        request = self._assistant.direct_request(f"bench/{self.chunks}x{self._interval_ms}")
         _, seconds = await _streams(self._directs, request, upstream.FIRST_TEXT)
         return seconds
 
-
-async def _paced(crowd: _Crowd, short_cpu_ms: float) -> Numbers:
-    cpu_ms, _ = await crowd.relayed()
-    chunks = crowd.streams * crowd.chunks
-    rest = chunks - crowd.streams * SHORT_CHUNKS
-    chunks_cpu_ms = cpu_ms - crowd.streams * short_cpu_ms
-    return {"paced_cpu_ms": cpu_ms / chunks * 1000, "paced_only_ms": chunks_cpu_ms / rest * 1000}
+    def per_chunk(self, cpu_ms: float, short_cpu_ms: float) -> float:
+        """Return CPU ms per 1,000 chunks, when as many short requests used `short_cpu_ms`."""
+        chunks = self.streams * (self.chunks - SHORT_CHUNKS)
+        return (cpu_ms - short_cpu_ms) / chunks * 1000
 
 
-async def _flat(crowd: _Crowd, bursts: int, short_cpu_ms: float) -> Numbers:
-    cpu_ms = seconds = direct_s = 0.0
+async def _paced(crowd: _Crowd) -> Numbers:
+    short_ms, _ = await crowd.relayed(SHORT_CHUNKS)
+    cpu_ms, _ = await crowd.relayed(crowd.chunks)
+    return {
+        "paced_cpu_ms": cpu_ms / (crowd.streams * crowd.chunks) * 1000,
+        "paced_only_ms": crowd.per_chunk(cpu_ms, short_ms),
+    }
+
+
+async def _flat(crowd: _Crowd, bursts: int) -> Numbers:
+    """Run crowds of short and of long streams, and straight ones, in turns."""
+    short_ms = cpu_ms = seconds = direct_s = 0.0
     for _ in range(bursts):
         direct_s += await crowd.direct()
-        used_ms, took_s = await crowd.relayed()
+        short_ms += (await crowd.relayed(SHORT_CHUNKS))[0]
+        used_ms, took_s = await crowd.relayed(crowd.chunks)
         cpu_ms += used_ms
         seconds += took_s
     chunks = bursts * crowd.streams * crowd.chunks
-    requests = bursts * crowd.streams
-    chunks_cpu_ms = cpu_ms - requests * short_cpu_ms
-    rest = chunks - requests * SHORT_CHUNKS
     return {
+        "crowd_cpu_ms": short_ms / bursts / crowd.streams,
         "flat_per_cpu_s": chunks / cpu_ms * 1000,
-        "flat_only_ms": chunks_cpu_ms / rest * 1000,
+        "flat_only_ms": crowd.per_chunk(cpu_ms / bursts, short_ms / bursts),
         "flat_per_s": chunks / seconds,
         "flat_direct_per_s": chunks / direct_s,
         "flat_ratio": direct_s / seconds,
@@ -108,20 +112,18 @@ async def _flat(crowd: _Crowd, bursts: int, short_cpu_ms: float) -> Numbers:
 async def relay(plan: Plan) -> AsyncGenerator[Numbers]:
     """Yield the numbers of each round."""
     async with running_assistant() as assistant:
-        paced, flat = _Crowd(assistant, PACED), _Crowd(assistant, FLAT)
+        paced = _Crowd(assistant, QUICK if plan.quick else PACED)
+        flat = _Crowd(assistant, FLAT)
         await paced.open()
         await flat.open()
         await assistant.warm_up()
-        await flat.relayed()
+        await flat.relayed(flat.chunks)
         for _ in range(plan.rounds):
-            short = await _short(assistant, plan.count(60, 10))
-            cpu_ms = short["short_cpu_ms"]
             yield {
-                **short,
-                **await _paced(paced, cpu_ms),
-                **await _flat(flat, plan.count(4, 1), cpu_ms),
+                **await _short(assistant, plan.count(60, 10)),
+                **await _paced(paced),
+                **await _flat(flat, plan.count(4, 1)),
             }
-            await asyncio.sleep(0)
 
 
 STAGE = Stage(
@@ -129,6 +131,7 @@ STAGE = Stage(
     (
         Row("first_text_ms", "added time to first text, stored chat, no tools", "ms", 2),
         Row("short_cpu_ms", "CPU per short request (3 chunks)", "ms", 2),
+        Row("crowd_cpu_ms", "  when 16 come at once", "ms"),
         Row("paced_cpu_ms", "CPU per 1,000 paced chunks (10 x 80 at 30 ms)", "ms", 120),
         Row("paced_only_ms", "  of it per chunk only, request cost taken out", "ms"),
         Row(

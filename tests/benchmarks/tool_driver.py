@@ -1,4 +1,4 @@
-"""A small process that calls a tool, raw and through the aggregator, so that its CPU is known alone.
+"""A small process that calls a tool, raw and through the aggregator, to know its CPU alone.
 
 `python -m tests.benchmarks.tool_driver JSON` has one aggregator over the servers of the JSON. For
 each line on stdin, a number of calls, it makes so many of each kind and prints what they cost.

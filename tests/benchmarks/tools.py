@@ -57,7 +57,9 @@ def _both_cpu_ms(costs: Mapping[str, float]) -> float:
 
 
 def _ratio_row(name: str) -> Row:
-    return Row(f"{name} ratio", f"tool call p50 against a raw POST, {name} tools / servers", "x", 2.6)
+    return Row(
+        f"{name} ratio", f"tool call p50 against a raw POST, {name} tools / servers", "x", 2.6
+    )
 
 
 def _cpu_row(name: str) -> Row:
@@ -71,7 +73,9 @@ STAGE = Stage(
         Row("ours_p50_ms", f"tool call through the aggregator, p50, {FEW}", "ms"),
         *(_ratio_row(name) for name in (FEW, SOME, MANY)),
         *(_cpu_row(name) for name in (FEW, SOME, MANY)),
-        Row("grown_p50", f"p50 with {BROAD} against {FEW}, 100 tools on the called server", "x", 1.1),
+        Row(
+            "grown_p50", f"p50 with {BROAD} against {FEW}, 100 tools on the called server", "x", 1.1
+        ),
         Row("grown_cpu", "  CPU of aggregator and server together", "x", 1.1),
         Row("server_cpu_ms", "CPU per call in a fleet server of 10 tools", "ms"),
         Row("server_cpu_broad_ms", "  of 100 tools", "ms"),

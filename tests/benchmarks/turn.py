@@ -23,7 +23,11 @@ class Floor:
     def __init__(self, direct: Wire, server_wire: Wire, base_url: str, server: Server) -> None:
         model = f"bench/tool/{server.id}__{TOOL}"
         question = {"role": "user", "content": "Tell me something."}
-        answer = {"role": "tool", "tool_call_id": "call_1", "content": json.dumps({"text": "hello"})}
+        answer = {
+            "role": "tool",
+            "tool_call_id": "call_1",
+            "content": json.dumps({"text": "hello"}),
+        }
         self._steps = (
             (direct, upstream_request(base_url, model, [question])),
             (server_wire, server.call_request(TOOL, upstream.TOOL_ARGUMENTS)),

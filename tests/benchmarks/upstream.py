@@ -83,8 +83,6 @@ def _tool_call(tool: str) -> bytes:
 
 
 class _Upstream(asyncio.Protocol):
-    hangups_ns: list[int]
-
     def __init__(self, hangups_ns: list[int]) -> None:
         self._hangups_ns = hangups_ns
         self._loop = asyncio.get_running_loop()
@@ -154,9 +152,7 @@ def running_upstream() -> Generator[str]:
 async def _serve() -> None:
     hangups_ns: list[int] = []
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: _Upstream(hangups_ns), "127.0.0.1", 0, backlog=1024
-    )
+    server = await loop.create_server(lambda: _Upstream(hangups_ns), "127.0.0.1", 0, backlog=1024)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
     await server.serve_forever()
 

@@ -61,8 +61,9 @@ class Wire(asyncio.Protocol):
     @classmethod
     async def open(cls, url: str) -> Self:
         """Connect to the host and port of `url`."""
-        parts = urlsplit(url)
-        _, wire = await asyncio.get_running_loop().create_connection(cls, parts.hostname, parts.port)
+        host, _, port = urlsplit(url).netloc.partition(":")
+        loop = asyncio.get_running_loop()
+        _, wire = await loop.create_connection(cls, host, int(port))
         return wire
 
     def send(self, request: bytes, marker: bytes = b"") -> Exchange:
@@ -120,7 +121,9 @@ class Wire(asyncio.Protocol):
         if exchange is None:
             return
         if not exchange.first.done():
-            exchange.first.set_exception(Refused(f"no {exchange.marker!r}: {exchange.body[:500]!r}"))
+            exchange.first.set_exception(
+                Refused(f"no {exchange.marker!r}: {exchange.body[:500]!r}")
+            )
             exchange.first.exception()
         exchange.ended.set_result(time.monotonic_ns())
         self._parser = httptools.HttpResponseParser(self)
