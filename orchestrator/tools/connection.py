@@ -20,7 +20,7 @@ from orchestrator.tools.pins import ToolPins
 
 logger = logging.getLogger(__name__)
 
-_CALL_PATIENCE_S = 1.0
+_CALL_PATIENCE_S = 2.0
 _MAX_VERSION_LENGTH = 64
 _MAX_INSTRUCTIONS_LENGTH = 4096
 _DOWN: tuple[ServerState, ...] = ("unavailable", "needs_sign_in")
@@ -132,7 +132,7 @@ class Connection:
             logger.info("server_refresh_late server=%s", self.config.id)
 
     async def link_for_call(self, deadline: float) -> Link:
-        """Return an open session, waiting about a second for one that is just coming back.
+        """Return an open session, waiting a moment for one that is just coming back.
 
         Raises ServerUnavailable or NeedsSignIn.
         """
@@ -143,10 +143,13 @@ class Connection:
         if self._attempts.is_stopping or not self.config.enabled or hangs:
             self._attempts.nudge()
             raise self._unavailable()
-        patience = asyncio.get_running_loop().time() + _CALL_PATIENCE_S
+        # Without a failure it was well a moment ago, so it is worth the wait for a new session.
+        patience_s = _CALL_PATIENCE_S if self._failure else OPEN_TIMEOUT_S
+        limit = min(deadline, asyncio.get_running_loop().time() + patience_s)
         try:
-            async with asyncio.timeout_at(min(deadline, patience)):
-                await self._attempts.next()
+            async with asyncio.timeout_at(limit):
+                # An attempt from before this call may have missed that the server is back.
+                await self._attempts.next(fresh=self._failure is not None)
         except TimeoutError:
             raise self._unavailable() from self._failure
         if self._link is None:

@@ -24,8 +24,10 @@ from tests.fakes.mcp_waiting import eventually
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(120)]
 
 MAX_GROWTH_MB = 64
-# What a call to a healthy server may take in the worst moment; loop and machine are shared.
-MAX_HEALTHY_P95_MS = 250
+# Half of the calls to a healthy server may be so much slower beside a hostile one. The machine is
+# shared with other tests, so this only catches an event loop that is held.
+MAX_HEALTHY_RATIO = 5
+MAX_HEALTHY_MORE_MS = 60
 
 TIMES_OUT = "the answer did not come in time"
 TOO_LARGE = "the reply is larger than 8388608 bytes"
@@ -81,7 +83,8 @@ class Caller:
         self.process.stdin.flush()
         report = json.loads(self.process.stdout.readline())
         assert report["grown_mb"] < MAX_GROWTH_MB
-        assert report["healthy_p95_ms"] < MAX_HEALTHY_P95_MS
+        allowed_ms = report["healthy_alone_ms"] * MAX_HEALTHY_RATIO + MAX_HEALTHY_MORE_MS
+        assert report["healthy_beside_ms"] < allowed_ms
         return report
 
 
@@ -125,7 +128,7 @@ def test_a_hostile_reply_to_a_call_fails_that_call_only(caller: Caller, fault: s
     else:
         assert (status, code) == ("unknown", "outcome_unknown")
     assert FAULTS[fault] in error
-    assert report["call_s"] < 4
+    assert report["call_s"] < 8
     assert report["state"] in ("ready", "degraded")
 
 
@@ -173,7 +176,7 @@ async def aggregating(
     ]
     options = {"token_for": lambda _: None, "cache_dir": tmp_path / "c", "pins": PinsInMemory()}
     async with MCPToolAggregator(configs, **options) as aggregator:
-        assert await aggregator.wait_until_settled(15)
+        assert await aggregator.wait_until_settled(30)
         assert {status.state for status in aggregator.servers()} == {"ready"}
         yield aggregator
 
@@ -202,13 +205,13 @@ async def test_a_killed_server_fails_its_own_calls_and_comes_back_by_itself(
         began = time.perf_counter()
         assert (await reading).error_code == "server_unavailable"
         assert (await writing).status == "unknown"
-        assert time.perf_counter() - began < 3
+        assert time.perf_counter() - began < 10
         assert (await other).status == "done"
         await eventually(lambda: aggregator.servers()[0].state == "unavailable")
         victim.start()
         began = time.perf_counter()
         assert (await called(aggregator, "one__echo", text="back")).text == "back"
-        assert time.perf_counter() - began < 2
+        assert time.perf_counter() - began < 5
         assert victim.journal_lines().count("note x") == 1
 
 
@@ -231,29 +234,29 @@ async def test_a_restarted_server_comes_back_even_when_nobody_calls(
         await called(aggregator, "one__echo", text="x")
         assert aggregator.tools() == ()
         victim.start()
-        await eventually(lambda: len(aggregator.tools()) == 9)
+        await eventually(lambda: len(aggregator.tools()) == 9, timeout_s=30)
 
 
 async def test_a_frozen_server_fails_at_its_limit_then_at_once_and_thaws_unharmed(
     healthy_server: ServerProcess, victim: ServerProcess, tmp_path: Path
 ):
-    async with aggregating(tmp_path, victim, healthy_server, call_timeout_s=1) as aggregator:
+    async with aggregating(tmp_path, victim, healthy_server, call_timeout_s=2) as aggregator:
         victim.freeze()
         try:
             began = time.perf_counter()
             frozen = asyncio.create_task(called(aggregator, "one__echo", text="x"))
             assert (await called(aggregator, "two__echo", text="x")).status == "done"
-            assert time.perf_counter() - began < 0.5
+            assert time.perf_counter() - began < 1.5
             assert (await frozen).error_code == "tool_timeout"
-            assert time.perf_counter() - began < 2
+            assert time.perf_counter() - began < 5
             began = time.perf_counter()
             assert (
                 await called(aggregator, "one__echo", text="x")
             ).error_code == "server_unavailable"
-            assert time.perf_counter() - began < 0.1
+            assert time.perf_counter() - began < 1
         finally:
             victim.thaw()
-        await eventually(lambda: aggregator.servers()[0].state == "ready", timeout_s=15)
+        await eventually(lambda: aggregator.servers()[0].state == "ready", timeout_s=30)
         assert (await called(aggregator, "one__echo", text="x")).status == "done"
 
 
@@ -264,7 +267,7 @@ async def test_closing_does_not_wait_for_a_frozen_server(victim: ServerProcess, 
         victim.freeze()
         began = time.perf_counter()
         await aggregator.close()
-        assert time.perf_counter() - began < 3
+        assert time.perf_counter() - began < 8
         results = [await task for task in calls]
     victim.thaw()
     assert {result.error_code for result in results} == {"server_unavailable"}
@@ -280,7 +283,7 @@ async def test_going_down_and_coming_back_are_logged_once_each(
         for _ in range(5):
             await called(aggregator, "one__echo", text="x")
         victim.start()
-        await eventually(lambda: aggregator.servers()[0].state == "ready")
+        await eventually(lambda: aggregator.servers()[0].state == "ready", timeout_s=30)
     words = [record.message.split()[0] for record in caplog.records]
     assert words == ["server_down", "server_up"]
 

@@ -45,7 +45,7 @@ def aggregate(tmp_path: Path, pins: PinsInMemory) -> Aggregate:
     async def opened(*configs: ServerConfig, **options: object) -> AsyncIterator[MCPToolAggregator]:
         arguments = {"token_for": lambda _: None, "cache_dir": tmp_path / "cache", "pins": pins}
         async with MCPToolAggregator(configs, **(arguments | options)) as aggregator:
-            assert await aggregator.wait_until_settled(15)
+            assert await aggregator.wait_until_settled(30)
             yield aggregator
 
     return opened

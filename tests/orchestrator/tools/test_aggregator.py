@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.tools import ServerStatus
+from orchestrator.tools.aggregator import MCPToolAggregator
 from orchestrator.tools.config import ServerConfig
 from tests.fakes.mcp_pins import PinsInMemory
 from tests.fakes.mcp_servers import ServerProcess, closed_port, toy_server
@@ -24,10 +25,14 @@ def dead(server_id: str = "dead") -> ServerConfig:
     return ServerConfig(id=server_id, url=f"http://127.0.0.1:{closed_port()}/mcp")
 
 
-async def test_entering_waits_for_no_server(aggregate: Aggregate, modern_server: ServerProcess):
+async def test_entering_waits_for_no_server(tmp_path: Path, pins: PinsInMemory):
+    configs = [dead(f"dead{number}") for number in range(30)]
+    options = {"token_for": lambda _: None, "cache_dir": tmp_path / "cache", "pins": pins}
     began = time.perf_counter()
-    async with aggregate(*(dead(f"dead{number}") for number in range(30))) as aggregator:
-        assert time.perf_counter() - began < 1.5
+    async with MCPToolAggregator(configs, **options) as aggregator:
+        assert time.perf_counter() - began < 1
+        assert {status.state for status in aggregator.servers()} == {"connecting"}
+        assert await aggregator.wait_until_settled(15)
         assert {status.state for status in aggregator.servers()} == {"unavailable"}
         assert aggregator.tools() == ()
 

@@ -92,8 +92,8 @@ async def test_cancelling_the_caller_cancels_the_tool(aggregate: Aggregate, serv
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert time.perf_counter() - began < 0.5
-        await eventually(lambda: server.journal_lines()[-1] == "slow cancelled", timeout_s=3)
+        assert time.perf_counter() - began < 2
+        await eventually(lambda: server.journal_lines()[-1] == "slow cancelled")
         assert (await call(aggregator, "echo", text="hi")).status == "done"
 
 
@@ -103,7 +103,7 @@ async def test_a_call_past_its_deadline_fails_and_is_cancelled(
     async with aggregate(toy(server)) as aggregator:
         late = await aggregator.call("toy__slow", {"seconds": 30}, call_id="c", timeout_s=0.5)
         assert (late.status, late.error_code) == ("failed", "tool_timeout")
-        await eventually(lambda: server.journal_lines()[-1] == "slow cancelled", timeout_s=3)
+        await eventually(lambda: server.journal_lines()[-1] == "slow cancelled")
 
 
 async def test_a_changing_call_past_its_deadline_has_an_unknown_outcome(
@@ -122,7 +122,7 @@ async def test_one_slow_tool_does_not_silence_its_server(
 ):
     async with aggregate(toy(server)) as aggregator:
         await aggregator.call("toy__slow", {"seconds": 30}, call_id="c", timeout_s=0.3)
-        await eventually(lambda: aggregator.servers()[0].state == "ready", timeout_s=3)
+        await eventually(lambda: aggregator.servers()[0].state == "ready")
         assert (await call(aggregator, "echo", text="hi")).status == "done"
 
 
