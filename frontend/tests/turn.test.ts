@@ -149,6 +149,16 @@ test('a failed turn keeps what came and says why', () => {
 	expect(turn.isRunning).toBe(false);
 });
 
+test('a turn that a restart broke off is interrupted, not failed', () => {
+	const turn = folded(started, {
+		type: 'turn_failed',
+		code: 'interrupted',
+		message: 'Restarted.',
+		retryable: true,
+	});
+	expect(turn.state).toBe('interrupted');
+});
+
 test.each([
 	['stop', 'finished'],
 	['limit', 'finished'],

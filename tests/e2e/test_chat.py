@@ -133,3 +133,20 @@ def test_whoever_is_not_signed_in_pastes_a_link(browser: Browser, installation: 
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     context.close()
+
+
+def test_a_restart_in_the_middle_is_told_and_the_answer_goes_on(
+    chat: ChatPage, model: FakeOpenRouter, installation: Installation
+):
+    gate = Gate()
+    model.script(Round(("Half an answer", gate)), text("And the rest."))
+    chat.say("go on")
+    expect(chat.answers).to_contain_text("Half an answer")
+    installation.kill()
+    expect(chat.page.get_by_text("Connection lost.")).to_be_visible()
+    installation.start()
+    gate.open()
+    expect(chat.page.get_by_text("was restarted")).to_be_visible(timeout=15_000)
+    expect(chat.answers).to_contain_text("Half an answer")
+    chat.button("Continue").click()
+    expect(chat.turns.last).to_contain_text("And the rest.")

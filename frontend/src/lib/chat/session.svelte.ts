@@ -52,6 +52,10 @@ export class ChatSession {
 		return this.turns.findLast((turn) => turn.isRunning) ?? null;
 	}
 
+	get #isFollowing(): boolean {
+		return this.running !== null && this.#followed.has(this.running);
+	}
+
 	/** Leaves the chat. Turns go on without the page. */
 	close(): void {
 		this.#closed.abort();
@@ -102,16 +106,17 @@ export class ChatSession {
 
 	/** Sees what other tabs did: a turn that runs elsewhere is followed here as well. */
 	async notice(): Promise<void> {
-		if (this.id === null || this.running || this.isLoading) return;
+		if (this.id === null || this.isLoading || this.#isFollowing) return;
 		try {
 			const session = await this.#api.session(this.id);
 			const { running_turn_id = null, leaf_message_id = null } = session;
 			this.title = session.title;
-			if (this.running || this.#closed.signal.aborted) return;
+			if (this.#isFollowing || this.#closed.signal.aborted) return;
 			const last = this.turns.findLast((turn) => turn.id !== null);
 			const isUnseenTurn = running_turn_id !== null && running_turn_id !== last?.id;
 			const hasMoved = running_turn_id === null && leaf_message_id !== this.#leafMessageId;
-			if (isUnseenTurn || hasMoved) await this.load();
+			// A turn that runs unfollowed: the store could not be reached a moment ago.
+			if (isUnseenTurn || hasMoved || this.running) await this.load();
 		} catch (error) {
 			if (error instanceof ApiError && error.status === 404) this.loadError = error;
 		}
@@ -196,8 +201,10 @@ export class ChatSession {
 			this.#followed.delete(turn);
 		}
 		if (this.#closed.signal.aborted || turn.state === 'unsent') return;
-		if (turn.isRunning) await this.#recover();
+		// The log could not tell how the turn ended: the store can.
+		if (turn.isRunning) await this.load();
 		else this.#ended(turn);
+		this.#listener.onChanged();
 	}
 
 	async #fold(turn: ChatTurn, options: Partial<FollowOptions>): Promise<void> {
@@ -225,7 +232,6 @@ export class ChatSession {
 
 	#ended(turn: ChatTurn): void {
 		this.#listener.onTurnEnded(turn);
-		this.#listener.onChanged();
 		void this.#rememberLeaf();
 	}
 
@@ -236,11 +242,5 @@ export class ChatSession {
 		} catch {
 			// The next look at the session loads it anew, which is right as well.
 		}
-	}
-
-	/** The log cannot tell how the turn went on: the store can. */
-	async #recover(): Promise<void> {
-		await this.load();
-		this.#listener.onChanged();
 	}
 }

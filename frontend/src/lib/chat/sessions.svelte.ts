@@ -4,6 +4,7 @@ import type { Api } from '../api/api';
 import type { Session, SessionChange } from '../api/types';
 
 const PAGE_SIZE = 50;
+const LARGEST_PAGE = 200;
 
 export type SessionGroup = 'pinned' | 'today' | 'yesterday' | 'week' | 'older' | 'found';
 
@@ -23,11 +24,14 @@ export class SessionList {
 
 	/** Loads the first page again. What is shown stays until the answer is here. */
 	async refresh(): Promise<void> {
-		await this.#load(null, () => []);
+		const limit = Math.min(Math.max(this.items.length, PAGE_SIZE), LARGEST_PAGE);
+		await this.#load(null, limit, () => []);
 	}
 
 	async loadMore(): Promise<void> {
-		if (this.nextCursor !== null) await this.#load(this.nextCursor, () => this.items);
+		if (this.nextCursor !== null) {
+			await this.#load(this.nextCursor, PAGE_SIZE, () => this.items);
+		}
 	}
 
 	async search(query: string): Promise<void> {
@@ -50,12 +54,12 @@ export class SessionList {
 		});
 	}
 
-	async #load(cursor: string | null, before: () => Session[]): Promise<void> {
+	async #load(cursor: string | null, limit: number, before: () => Session[]): Promise<void> {
 		this.#request += 1;
 		const request = this.#request;
 		await this.#attempt(async () => {
 			const q = this.query.trim() || null;
-			const page = await this.#api.sessions({ limit: PAGE_SIZE, cursor, q });
+			const page = await this.#api.sessions({ limit, cursor, q });
 			if (request !== this.#request) return;
 			this.items = [...before(), ...page.items];
 			this.nextCursor = page.next_cursor;

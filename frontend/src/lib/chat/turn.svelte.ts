@@ -120,7 +120,7 @@ export class ChatTurn {
 				this.#add(new NoticePart(this.#nextKey('notice'), event.message));
 				break;
 			case 'turn_failed':
-				this.#end('failed');
+				this.#end(event.code === INTERRUPTED ? 'interrupted' : 'failed');
 				this.error = { code: event.code, message: event.message, retryable: event.retryable };
 				break;
 			case 'turn_finished':
@@ -231,3 +231,5 @@ export class ChatTurn {
 }
 
 const REPLAYED_MS = 250;
+/** How the log ends when the orchestrator was restarted in the middle of a turn. */
+const INTERRUPTED = 'interrupted';
