@@ -37,6 +37,8 @@ class Accepted:
     parent_message_id: str | None
     """The message that the first answer hangs under."""
     started: StoredEvent | None
+    opening: str | None = None
+    """The text of the message when its session begins with it: there is no history to read."""
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     """Request fields that this turn overrides."""
 
@@ -84,6 +86,7 @@ def accept(conn: Connection, owner_id: str, new: NewTurn) -> Accepted:
         is_new=True,
         parent_message_id=user_message_id or parent_id,
         started=started,
+        opening=new.text if parent_id is None else None,
         parameters=new.settings,
     )
 

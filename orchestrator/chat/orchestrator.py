@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from orchestrator.chat.accepting import Accepted, NewTurn, accept
 from orchestrator.chat.closing import Ending, close_interrupted, close_turn
@@ -20,11 +20,13 @@ from orchestrator.chat.live_turn import LiveTurn
 from orchestrator.chat.prompts import system_prompt
 from orchestrator.chat.tool_menu import ToolMenu
 from orchestrator.chat.turn_log import EventRecorder, TurnLog
-from orchestrator.chat.turn_runner import TurnPlan, TurnRunner
+from orchestrator.chat.turn_plan import TurnPlan
+from orchestrator.chat.turn_runner import TurnRunner
 from orchestrator.domain.chat import Turn
 from orchestrator.domain.times import utc_now
 from orchestrator.errors import Conflict, EventLogBehind, NotReady, TooManyRequests
 from orchestrator.llm.openrouter import OpenRouterClient
+from orchestrator.logs import log_conversation
 from orchestrator.store import messages, turns
 from orchestrator.store.database import Database
 from orchestrator.store.turns import StoredEvent
@@ -188,20 +190,44 @@ class ChatOrchestrator:
         return turn
 
     async def _run(self, live: LiveTurn) -> None:
-        """Run the turn to its end, whatever happens: this is the border of its task."""
+        """Run the turn to its end, whatever happens."""
+        spending = Spending(self.settings.limits)
+        ending = await self._run_rounds(live, spending)
+        if ending is not None:
+            await self._close(live, ending)
+        del self._live[live.turn.id]
+        live.ended.set()
+        log_conversation(
+            live.turn.session_id,
+            "turn_ended",
+            turn=live.turn.id,
+            model=live.turn.model,
+            state=ending.state if ending else "finished",
+            error=ending.error.code if ending and ending.error else None,
+            rounds=spending.rounds,
+            tool_calls=spending.tool_calls,
+            cost_microusd=spending.cost_microusd,
+        )
+
+    async def _run_rounds(self, live: LiveTurn, spending: Spending) -> Ending | None:
+        """Return how the turn must be ended, None when it came to its end: a task's border."""
         try:
             async with asyncio.timeout(self.settings.limits.max_duration_s):
                 plan = await self._plan(live.owner_id, live.accepted)
-                spending = Spending(self.settings.limits)
-                parts: dict[str, Any] = {"llm": self._llm, "aggregator": self._aggregator}
-                await TurnRunner(plan, live.log, spending, menu=self._menu, **parts).run()
+                runner = TurnRunner(
+                    plan,
+                    live.log,
+                    spending,
+                    llm=self._llm,
+                    aggregator=self._aggregator,
+                    menu=self._menu,
+                )
+                await runner.run()
         except asyncio.CancelledError:
-            await self._close(live, live.wish)
-        except Exception as error:  # noqa: BLE001 - the border of the task; ending_for logs
-            await self._close(live, ending_for(error, self.settings.limits))
-        finally:
-            del self._live[live.turn.id]
-            live.ended.set()
+            return live.wish
+        except Exception as error:  # noqa: BLE001 - ending_for logs what nobody foresaw
+            return ending_for(error, self.settings.limits)
+        return None
 
     async def _close(self, live: LiveTurn, ending: Ending) -> None:
         live.begin_closing()
@@ -225,10 +251,7 @@ class ChatOrchestrator:
 
     async def _plan(self, owner_id: str, accepted: Accepted) -> TurnPlan:
         turn = accepted.turn
-        branch = await self._database.read(
-            messages.branch, owner_id, turn.session_id, accepted.parent_message_id
-        )
-        wire = [self._system_message(), *to_wire(branch)]
+        wire = [self._system_message(), *await self._history(owner_id, accepted)]
         if turn.user_message_id is None and wire[-1]["role"] == "assistant":
             wire.append({"role": "user", "content": CONTINUE})
         return TurnPlan(
@@ -239,6 +262,14 @@ class ChatOrchestrator:
             fallback_models=self.settings.fallback_models,
             parameters=accepted.parameters,
         )
+
+    async def _history(self, owner_id: str, accepted: Accepted) -> list[WireMessage]:
+        if accepted.opening is not None:
+            return [{"role": "user", "content": accepted.opening}]
+        branch = await self._database.read(
+            messages.branch, owner_id, accepted.turn.session_id, accepted.parent_message_id
+        )
+        return to_wire(branch)
 
     def _system_message(self) -> WireMessage:
         settings = self.settings

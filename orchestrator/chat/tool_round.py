@@ -12,10 +12,12 @@ from sqlalchemy import Connection
 from orchestrator.chat.events import ToolCallFinished, ToolCallProgress, ToolCallStarted
 from orchestrator.chat.limits import Spending
 from orchestrator.chat.turn_log import TurnLog
+from orchestrator.chat.turn_plan import TurnPlan
 from orchestrator.domain.chat import RequestedToolCall
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.tools import ToolResult
 from orchestrator.llm.deltas import ModelToolCall
+from orchestrator.logs import log_conversation
 from orchestrator.store import tool_calls
 from orchestrator.tools.aggregator import MCPToolAggregator
 
@@ -35,11 +37,16 @@ class ToolRound:
     """Runs the calls of one round: neighbours that only read run together, others alone."""
 
     def __init__(
-        self, owner_id: str, log: TurnLog, aggregator: MCPToolAggregator, calls: list[PlannedCall]
+        self,
+        plan: TurnPlan,
+        log: TurnLog,
+        aggregator: MCPToolAggregator,
+        calls: list[PlannedCall],
     ) -> None:
         self.calls = calls
         self.results: dict[str, ToolResult] = {}
-        self._owner_id = owner_id
+        self._owner_id = plan.owner_id
+        self._session_id = plan.turn.session_id
         self._log = log
         self._aggregator = aggregator
         self._groups = _groups(calls)
@@ -98,6 +105,14 @@ class ToolRound:
                 structured=result.structured,
                 error=result.error,
             )
+        )
+        log_conversation(
+            self._session_id,
+            "tool_call_ended",
+            tool=request.tool,
+            arguments_hash=tool_calls.arguments_hash(request.arguments),
+            status=result.status,
+            duration_ms=duration_ms,
         )
         self.results[request.tool_call_id] = result
         is_last = len(self.results) == len(self.calls)

@@ -1,19 +1,18 @@
 """One turn: rounds of model and tools until the model has nothing more to ask for."""
 
 import time
-from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection
 
 from orchestrator.chat.events import Notice, SourceAdded, TurnFinished, UsageRecorded
-from orchestrator.chat.history import WireMessage, assistant_message, tool_message
+from orchestrator.chat.history import assistant_message, tool_message
 from orchestrator.chat.limits import Spending
 from orchestrator.chat.tool_menu import ToolMenu
 from orchestrator.chat.tool_round import PlannedCall, ToolRound, plan_calls
 from orchestrator.chat.turn_log import TurnLog
+from orchestrator.chat.turn_plan import TurnPlan
 from orchestrator.chat.turn_rows import TurnRows
-from orchestrator.domain.chat import FinishReason, Turn
+from orchestrator.domain.chat import FinishReason
 from orchestrator.errors import ModelRefused, ModelUnavailable
 from orchestrator.llm.deltas import (
     Completion,
@@ -27,20 +26,6 @@ from orchestrator.llm.deltas import (
 )
 from orchestrator.llm.openrouter import OpenRouterClient
 from orchestrator.tools.aggregator import MCPToolAggregator
-
-
-@dataclass(frozen=True, slots=True)
-class TurnPlan:
-    """Everything a turn needs to know before its first round."""
-
-    owner_id: str
-    turn: Turn
-    parent_message_id: str | None
-    """The message that the first answer hangs under."""
-    history: list[WireMessage]
-    """From the system prompt to the last message, in wire terms."""
-    fallback_models: tuple[str, ...] = ()
-    parameters: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 class TurnRunner:
@@ -127,7 +112,7 @@ class TurnRunner:
         self, completion: Completion, reasoning_ms: int | None, calls: list[PlannedCall]
     ) -> None:
         """Store the round with its calls, run them, and add both to the history."""
-        tools = ToolRound(self._plan.owner_id, self._log, self._aggregator, calls)
+        tools = ToolRound(self._plan, self._log, self._aggregator, calls)
         requested = [call.request for call in calls]
         call_ids = [request.tool_call_id for request in requested]
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from orchestrator.domain.chat import Message, RequestedToolCall
 from orchestrator.domain.ids import new_id
@@ -21,6 +21,14 @@ _EMPTY: dict[str, Any] = {
     "sources": [],
 }
 _CALL_COLUMNS = [column.label(f"call_{column.name}") for column in tool_calls.c]
+# Statements of every turn are built once: building costs more than running them.
+_INSERT = messages.insert()
+_OF_SESSION = (
+    select(messages, *_CALL_COLUMNS)
+    .outerjoin(tool_calls, tool_calls.c.id == messages.c.tool_call_id)
+    .where(messages.c.owner_id == bindparam("owner"), messages.c.session_id == bindparam("session"))
+    .order_by(messages.c.position)
+)
 
 
 def insert_user(
@@ -159,20 +167,13 @@ def end_of_turn(conn: Connection, owner_id: str, turn_id: str) -> tuple[str | No
 
 
 def _insert(conn: Connection, owner_id: str, row: dict[str, Any]) -> None:
-    conn.execute(
-        messages.insert(), {**_EMPTY, **row, "owner_id": owner_id, "created_at": now_rfc3339()}
-    )
+    conn.execute(_INSERT, {**_EMPTY, **row, "owner_id": owner_id, "created_at": now_rfc3339()})
 
 
 def _branch_rows(
     conn: Connection, owner_id: str, session_id: str, leaf_message_id: str | None
 ) -> list[Row[Any]]:
-    rows = conn.execute(
-        select(messages, *_CALL_COLUMNS)
-        .outerjoin(tool_calls, tool_calls.c.id == messages.c.tool_call_id)
-        .where(messages.c.owner_id == owner_id, messages.c.session_id == session_id)
-        .order_by(messages.c.position)
-    ).all()
+    rows = conn.execute(_OF_SESSION, {"owner": owner_id, "session": session_id}).all()
     by_id = {row.id: row for row in rows}
     path: list[Row[Any]] = []
     row = by_id.get(leaf_message_id) if leaf_message_id else None

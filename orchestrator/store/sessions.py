@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, delete, false, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, false, or_, select, update
 
 from orchestrator.domain.chat import Session
 from orchestrator.domain.ids import new_id
@@ -22,27 +22,30 @@ _RUNNING = (
     .label("running_turn_id")
 )
 _COLUMNS = [column for column in sessions.c if column.name != "owner_id"]
+# Statements of every turn are built once: building costs more than running them.
+_INSERT = sessions.insert()
+_GET = select(*_COLUMNS, _RUNNING).where(
+    sessions.c.owner_id == bindparam("owner"), sessions.c.id == bindparam("session")
+)
+_MOVE_LEAF = (
+    update(sessions)
+    .where(sessions.c.owner_id == bindparam("owner"), sessions.c.id == bindparam("session"))
+    .values(leaf_message_id=bindparam("leaf"), updated_at=bindparam("now"))
+)
 
 
 def create(conn: Connection, owner_id: str, title: str) -> str:
     """Store an empty session and return its id."""
     session_id, now = new_id("ses"), now_rfc3339()
     row = {"id": session_id, "owner_id": owner_id, "title": title, "pinned": False}
-    conn.execute(sessions.insert(), {**row, "created_at": now, "updated_at": now})
+    conn.execute(_INSERT, {**row, "created_at": now, "updated_at": now})
     return session_id
 
 
 def get(conn: Connection, owner_id: str, session_id: str) -> Session:
     """Return the session. Raises NotFound."""
-    row = (
-        conn.execute(
-            select(*_COLUMNS, _RUNNING).where(
-                sessions.c.owner_id == owner_id, sessions.c.id == session_id
-            )
-        )
-        .mappings()
-        .one_or_none()
-    )
+    rows = conn.execute(_GET, {"owner": owner_id, "session": session_id})
+    row = rows.mappings().one_or_none()
     if row is None:
         raise NotFound(f"There is no session {session_id!r}.")
     return _session(row)
@@ -95,7 +98,8 @@ def pin(conn: Connection, owner_id: str, session_id: str, *, pinned: bool) -> No
 
 def move_leaf(conn: Connection, owner_id: str, session_id: str, leaf_message_id: str) -> None:
     """Make `leaf_message_id` the end of the branch that is shown, and the session just used."""
-    _update(conn, owner_id, session_id, leaf_message_id=leaf_message_id, updated_at=now_rfc3339())
+    values = {"leaf": leaf_message_id, "now": now_rfc3339()}
+    conn.execute(_MOVE_LEAF, {"owner": owner_id, "session": session_id, **values})
 
 
 def remove(conn: Connection, owner_id: str, session_id: str) -> None:

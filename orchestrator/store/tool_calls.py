@@ -5,12 +5,25 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from orchestrator.domain.chat import RequestedToolCall, ToolCallRecord
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.domain.tools import ToolResult
 from orchestrator.store.schema import tool_calls
+
+# Statements of every tool call are built once: building costs more than running them.
+_INSERT = tool_calls.insert()
+_FINISH = (
+    update(tool_calls)
+    .where(tool_calls.c.owner_id == bindparam("owner"), tool_calls.c.id == bindparam("call"))
+    .values(
+        {
+            name: bindparam(f"new_{name}")
+            for name in ("state", "text", "structured", "error", "duration_ms")
+        }
+    )
+)
 
 
 def arguments_hash(arguments: dict[str, Any]) -> str:
@@ -51,7 +64,7 @@ def plan(
         for call in requested
     ]
     if rows:
-        conn.execute(tool_calls.insert(), rows)
+        conn.execute(_INSERT, rows)
 
 
 def start(conn: Connection, owner_id: str, tool_call_ids: list[str]) -> None:
@@ -68,15 +81,16 @@ def finish(
 ) -> None:
     """Store how a call ended."""
     conn.execute(
-        update(tool_calls)
-        .where(tool_calls.c.owner_id == owner_id, tool_calls.c.id == tool_call_id)
-        .values(
-            state=result.status,
-            text=result.text,
-            structured=result.structured,
-            error=result.error,
-            duration_ms=duration_ms,
-        )
+        _FINISH,
+        {
+            "owner": owner_id,
+            "call": tool_call_id,
+            "new_state": result.status,
+            "new_text": result.text,
+            "new_structured": result.structured,
+            "new_error": result.error,
+            "new_duration_ms": duration_ms,
+        },
     )
 
 

@@ -4,12 +4,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from orchestrator.domain.chat import FinishReason, Turn, TurnError, TurnState
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.errors import NotFound
 from orchestrator.store.schema import owners, turn_events, turns
+
+# Statements of every turn are built once: building costs more than running them.
+_INSERT = turns.insert()
+_INSERT_EVENTS = turn_events.insert()
+_BY_CLIENT_MESSAGE = select(turns).where(
+    turns.c.owner_id == bindparam("owner"),
+    turns.c.client_message_id == bindparam("client_message"),
+)
+_FINISH = (
+    update(turns)
+    .where(turns.c.owner_id == bindparam("owner"), turns.c.id == bindparam("turn"))
+    .values(
+        {
+            name: bindparam(f"new_{name}")
+            for name in (
+                "state",
+                "last_seq",
+                "cost_microusd",
+                "finish_reason",
+                "error",
+                "finished_at",
+            )
+        }
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +58,7 @@ def insert(
     """Store a new running turn."""
     row = turn.model_dump(exclude={"error"})
     row |= {"owner_id": owner_id, "client_message_id": client_message_id, "settings": settings}
-    conn.execute(turns.insert(), {**row, "parent_message_id": parent_message_id})
+    conn.execute(_INSERT, {**row, "parent_message_id": parent_message_id})
 
 
 def get(conn: Connection, owner_id: str, turn_id: str) -> Turn:
@@ -46,8 +71,9 @@ def get(conn: Connection, owner_id: str, turn_id: str) -> Turn:
 
 def with_client_message(conn: Connection, owner_id: str, client_message_id: str) -> Turn | None:
     """Return the turn that this message of the client started, if it did."""
-    query = _select(owner_id).where(turns.c.client_message_id == client_message_id)
-    row = conn.execute(query).one_or_none()
+    row = conn.execute(
+        _BY_CLIENT_MESSAGE, {"owner": owner_id, "client_message": client_message_id}
+    ).one_or_none()
     return _turn(row) if row else None
 
 
@@ -93,16 +119,17 @@ def finish(
 ) -> None:
     """Store how the turn ended."""
     conn.execute(
-        update(turns)
-        .where(turns.c.owner_id == owner_id, turns.c.id == turn_id)
-        .values(
-            state=state,
-            last_seq=last_seq,
-            cost_microusd=cost_microusd,
-            finish_reason=finish_reason,
-            error=error.model_dump() if error else None,
-            finished_at=now_rfc3339(),
-        )
+        _FINISH,
+        {
+            "owner": owner_id,
+            "turn": turn_id,
+            "new_state": state,
+            "new_last_seq": last_seq,
+            "new_cost_microusd": cost_microusd,
+            "new_finish_reason": finish_reason,
+            "new_error": error.model_dump() if error else None,
+            "new_finished_at": now_rfc3339(),
+        },
     )
 
 
@@ -116,7 +143,7 @@ def parent_message_id(conn: Connection, owner_id: str, turn_id: str) -> str | No
 def append_events(conn: Connection, events: Sequence[tuple[str, StoredEvent]]) -> None:
     """Store (turn id, event) pairs; a sequence number that exists is refused by the key."""
     conn.execute(
-        turn_events.insert(),
+        _INSERT_EVENTS,
         [
             {"turn_id": turn_id, "seq": event.seq, "type": event.type, "data": event.data}
             for turn_id, event in events

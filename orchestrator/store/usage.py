@@ -8,6 +8,8 @@ from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.store.schema import usage
 
+_INSERT = usage.insert()
+
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
@@ -29,7 +31,7 @@ class UsageRow:
 def record(conn: Connection, owner_id: str, row: UsageRow) -> None:
     """Store what one request cost."""
     conn.execute(
-        usage.insert(),
+        _INSERT,
         {
             "id": new_id("use"),
             "owner_id": owner_id,
