@@ -134,7 +134,6 @@ export const strings = {
 			finished: 'Answer finished',
 			cancelled: 'Answer stopped',
 			failed: 'Answer failed',
-			waiting: (server: string, tool: string) => `Waiting for your approval: ${server} ${tool}`,
 		},
 	},
 
