@@ -69,5 +69,7 @@ STATIC = (
 
 TESTS = (
     Step("tests", (*PYTEST, *PARALLEL, "--ignore=tests/benchmarks", "-m", f"not ({ALONE})")),
-    Step("browser and fault tests", (*PYTEST, "--ignore=tests/benchmarks", "-m", ALONE)),
+    Step("fault tests", (*PYTEST, "--ignore=tests/benchmarks", "-m", "fault")),
+    # In a process of their own: Playwright keeps an event loop running, which asyncio tests refuse.
+    Step("browser tests", (*PYTEST, "--ignore=tests/benchmarks", "-m", "browser")),
 )
