@@ -58,7 +58,7 @@ class Assistant:
         return await cpu_at_rest_ms(self.pid)
 
     async def wait_for_servers(self, ready: int) -> None:
-        await settled(self.installation, ready)
+        await settled(self.installation.url, self.installation.bearer, ready)
 
 
 @asynccontextmanager
@@ -92,10 +92,10 @@ def finished(exchange: Exchange) -> Exchange:
     return exchange
 
 
-async def settled(installation: Installation, ready: int) -> None:
+async def settled(base_url: str, headers: Mapping[str, str], ready: int) -> None:
     """Wait until so many servers can be called. Raises TimeoutError."""
-    url = f"{installation.url}/api/mcp/servers"
-    request = http_request("GET", url, headers=installation.bearer)
+    url = f"{base_url}/api/mcp/servers"
+    request = http_request("GET", url, headers=headers)
     wire = await Wire.open(url)
     async with asyncio.timeout(_SETTLE_LIMIT_S):
         while True:

@@ -76,14 +76,14 @@ def running_fleet(data_dir: Path, tool_counts: Sequence[int]) -> Generator[list[
     data_dir.mkdir(parents=True, exist_ok=True)
     command = (executable, "-m", "tests.benchmarks.fleet", *map(str, tool_counts))
     environment = {"FLOTILLA_DATA_DIR": str(data_dir)}
-    ready = rf"^{_name(len(tool_counts) - 1)} "
+    ready = rf"{_name(len(tool_counts) - 1)} "
     with started(*command, ready=ready, environment=environment, timeout_s=START_LIMIT_S) as (
         program,
         _,
     ):
         servers: list[Server] = []
         for number in range(len(tool_counts)):
-            match = program.wait_for(rf"^{_name(number)} (\d+) (\S+)", START_LIMIT_S)
+            match = program.wait_for(rf"{_name(number)} (\d+) (http\S+?/mcp)", START_LIMIT_S)
             servers.append(Server(_name(number), int(match[1]), match[2], data_dir))
         yield servers
 

@@ -1,7 +1,6 @@
 """What the orchestrator and an idle fleet need, each server in its own process."""
 
 import asyncio
-import json
 import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -82,13 +81,13 @@ async def _fleet_up(data_dir: Path) -> AsyncGenerator[tuple[int, Sequence[Mappin
     names = [server["name"] for server in fleet]
     command = (executable, "-m", "servers", "up", *names, "--port", "0", "--json")
     environment = {"FLOTILLA_DATA_DIR": str(data_dir)}
-    with started(*command, ready=r"^\{", environment=environment) as (program, _):
+    with started(*command, ready=r"\{", environment=environment) as (program, _):
         entries: list[Mapping[str, object]] = []
         for server in fleet:
-            line = rf'^{{"server": "{server["name"]}".*"state": "ready"'
-            report = json.loads(program.wait_for(line, _START_LIMIT_S).string)
-            url, token = report["url"], server["token_file"]
-            entries.append({"id": server["name"], "url": url, "token_file": token})
+            # Not read as JSON: the log of another server may stand on the same line.
+            report = rf'"server": "{server["name"]}", "pid": \d+, "url": "(http[^"]+)"'
+            url = program.wait_for(report, _START_LIMIT_S)[1]
+            entries.append({"id": server["name"], "url": url, "token_file": server["token_file"]})
         yield program.pid, entries
 
 

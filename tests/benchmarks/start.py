@@ -60,7 +60,7 @@ async def _started(installation: Installation, ready: int) -> tuple[float, float
     assert installation.program is not None
     try:
         cpu_s = cpu_ms(installation.program.pid) / 1000
-        await settled(installation, ready)
+        await settled(installation.url, installation.bearer, ready)
         return ready_s, cpu_s, time.monotonic() - began_s
     finally:
         await asyncio.to_thread(installation.stop)
