@@ -13,6 +13,7 @@ SHORT_CHUNKS = 3
 PACED = (10, 80, 30)
 """Streams, chunks of each, milliseconds between two."""
 FLAT = (16, 200, 0)
+LONG_CHUNKS = 2000
 QUICK = (3, 12, 5)
 
 
@@ -74,35 +75,34 @@ class _Crowd:
         _, seconds = await _streams(self._directs, request, upstream.FIRST_TEXT)
         return seconds
 
-    def per_chunk(self, cpu_ms: float, short_cpu_ms: float) -> float:
-        """Return CPU ms per 1,000 chunks, when as many short requests used `short_cpu_ms`."""
-        chunks = self.streams * (self.chunks - SHORT_CHUNKS)
-        return (cpu_ms - short_cpu_ms) / chunks * 1000
-
 
 async def _paced(crowd: _Crowd) -> Numbers:
     short_ms, _ = await crowd.relayed(SHORT_CHUNKS)
     cpu_ms, _ = await crowd.relayed(crowd.chunks)
+    more = crowd.streams * (crowd.chunks - SHORT_CHUNKS)
     return {
         "paced_cpu_ms": cpu_ms / (crowd.streams * crowd.chunks) * 1000,
-        "paced_only_ms": crowd.per_chunk(cpu_ms, short_ms),
+        "paced_only_ms": (cpu_ms - short_ms) / more * 1000,
     }
 
 
 async def _flat(crowd: _Crowd, bursts: int) -> Numbers:
-    """Run crowds of short and of long streams, and straight ones, in turns."""
-    short_ms = cpu_ms = seconds = direct_s = 0.0
+    """Run crowds of short, usual and long streams, and straight ones, in turns."""
+    short_ms = cpu_ms = long_ms = seconds = direct_s = 0.0
     for _ in range(bursts):
         direct_s += await crowd.direct()
         short_ms += (await crowd.relayed(SHORT_CHUNKS))[0]
         used_ms, took_s = await crowd.relayed(crowd.chunks)
         cpu_ms += used_ms
         seconds += took_s
-    chunks = bursts * crowd.streams * crowd.chunks
+        long_ms += (await crowd.relayed(LONG_CHUNKS))[0]
+    requests = bursts * crowd.streams
+    chunks = requests * crowd.chunks
+    more = requests * (LONG_CHUNKS - crowd.chunks)
     return {
-        "crowd_cpu_ms": short_ms / bursts / crowd.streams,
+        "crowd_cpu_ms": short_ms / requests,
         "flat_per_cpu_s": chunks / cpu_ms * 1000,
-        "flat_only_ms": crowd.per_chunk(cpu_ms / bursts, short_ms / bursts),
+        "flat_only_ms": (long_ms - cpu_ms) / more * 1000,
         "flat_per_s": chunks / seconds,
         "flat_direct_per_s": chunks / direct_s,
         "flat_ratio": direct_s / seconds,
