@@ -75,7 +75,7 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         llm = await stack.enter_async_context(_model_client(settings, tls))
         aggregator = await stack.enter_async_context(_aggregator(settings, tls))
         app.state.chat = await stack.enter_async_context(
-            ChatOrchestrator(_chat_settings(settings), database, llm, aggregator)
+            ChatOrchestrator(_chat_settings(settings), settings.data_dir, database, llm, aggregator)
         )
         app.state.settings = settings
         app.state.database = database

@@ -1,4 +1,4 @@
-"""Structured log files: JSON lines per day, and per session and day for conversations.
+"""Structured log files: JSON lines, one file a day for the app and one for conversations.
 
 Whoever logs only queues the record; one thread formats, redacts and writes. A full queue drops
 records and counts them rather than stop the event loop.
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from orchestrator.domain.times import to_rfc3339
 
@@ -23,7 +23,6 @@ QUEUE_LENGTH = 10_000
 HIDDEN = "[hidden]"
 
 _conversations = logging.getLogger("orchestrator.conversations")
-_SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SECRETS = re.compile(
     r"""(?ix)
     (?P<name> \b(?: proxy-authorization | authorization | set-cookie | cookie
@@ -46,7 +45,8 @@ def logging_to_files(folder: Path, level: str) -> Generator[None]:
     """
     records: queue.Queue[logging.LogRecord] = queue.Queue(QUEUE_LENGTH)
     inlet = _Inlet(records)
-    outlet = QueueListener(records, DailyFiles(folder), _Terminal(), respect_handler_level=True)
+    files = DailyFiles(folder)
+    outlet = QueueListener(records, files, _Terminal(), respect_handler_level=True)
     root = logging.getLogger()
     root.addHandler(inlet)
     root.setLevel("DEBUG" if level == "DEBUG" else "WARNING")
@@ -58,6 +58,7 @@ def logging_to_files(folder: Path, level: str) -> Generator[None]:
     finally:
         root.removeHandler(inlet)
         outlet.stop()
+        files.close()
         if inlet.dropped:
             sys.stderr.write(f"{inlet.dropped} log records were dropped: the disk was too slow.\n")
 
@@ -65,7 +66,7 @@ def logging_to_files(folder: Path, level: str) -> Generator[None]:
 def log_conversation(session_id: str, event: str, **fields: object) -> None:
     """Add one line to the log of a session: models, counts, durations, hashes; never its text."""
     if _conversations.isEnabledFor(logging.INFO):
-        _conversations.info(event, extra={"session_id": session_id, "fields": fields})
+        _conversations.info(event, extra={"fields": {"session": session_id, **fields}})
 
 
 def redact(text: str) -> str:
@@ -105,29 +106,43 @@ class _Inlet(QueueHandler):
 
 
 class DailyFiles(logging.Handler):
-    """Writes `app/DAY/app.jsonl` and `conversations/DAY/SESSION.jsonl`; days are UTC."""
+    """Writes `app/DAY/app.jsonl` and `conversations/DAY/conversations.jsonl`; days are UTC."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._folder = folder
+        self._open: dict[str, tuple[str, TextIO]] = {}
         self.setFormatter(JsonLines())
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append one line; the file is opened each time, so that a day's end needs no care."""
+        """Append one line, and flush it: whoever reads along sees whole lines."""
+        kind = "conversations" if record.name == _conversations.name else "app"
         try:
-            path = self._path(record)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8") as file:
-                file.write(self.format(record) + "\n")
+            file = self._file(kind, f"{_moment(record):%Y-%m-%d}")
+            file.write(self.format(record) + "\n")
+            file.flush()
         except OSError:
             self.handleError(record)
 
-    def _path(self, record: logging.LogRecord) -> Path:
-        day = f"{_moment(record):%Y-%m-%d}"
-        session_id = getattr(record, "session_id", None)
-        if record.name == _conversations.name and _SESSION_ID.fullmatch(str(session_id)):
-            return self._folder / "conversations" / day / f"{session_id}.jsonl"
-        return self._folder / "app" / day / "app.jsonl"
+    def close(self) -> None:
+        """Close the files."""
+        for _, file in self._open.values():
+            file.close()
+        self._open.clear()
+        super().close()
+
+    def _file(self, kind: str, day: str) -> TextIO:
+        """Return the file of today: opening it for each line would cost ten times the line."""
+        opened = self._open.get(kind)
+        if opened is not None and opened[0] == day:
+            return opened[1]
+        if opened is not None:
+            opened[1].close()
+        path = self._folder / kind / day / f"{kind}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a", encoding="utf-8")
+        self._open[kind] = (day, file)
+        return file
 
 
 class JsonLines(logging.Formatter):

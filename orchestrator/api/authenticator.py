@@ -170,7 +170,7 @@ class Authenticator:
                 (kind, key, _text(at)) for (kind, key), at in used.items()
             ]
             try:
-                await self._database.append(principals.touch, rows)
+                await self._database.write(principals.touch, rows)
             except StorageFull:
                 logger.warning("last_used_not_written credentials=%d", len(rows))
 

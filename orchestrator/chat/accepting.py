@@ -52,15 +52,22 @@ def accept(conn: Connection, owner_id: str, new: NewTurn) -> Accepted:
         earlier = turns.with_client_message(conn, owner_id, new.client_message_id)
         if earlier is not None:
             return Accepted(earlier, is_new=False, parent_message_id=None, started=None)
-    session = _session(conn, owner_id, new)
     turn_id, now = new_id("turn"), now_rfc3339()
-    parent_id = _parent(conn, owner_id, new, session)
-    user_message_id = None
-    if new.text is not None:
-        user_message_id = messages.insert_user(
-            conn, owner_id, session.id, parent_id, new.text, turn_id
+    user_message_id = None if new.text is None else new_id("msg")
+    session = _session(conn, owner_id, new, user_message_id)
+    parent_id = None if new.session_id is None else _parent(conn, owner_id, new, session)
+    if new.text is not None and user_message_id is not None:
+        messages.insert_user(
+            conn,
+            owner_id,
+            message_id=user_message_id,
+            session_id=session.id,
+            parent_id=parent_id,
+            turn_id=turn_id,
+            text=new.text,
         )
-        sessions.move_leaf(conn, owner_id, session.id, user_message_id)
+        if new.session_id is not None:
+            sessions.move_leaf(conn, owner_id, session.id, user_message_id)
     turn = Turn(
         id=turn_id,
         session_id=session.id,
@@ -100,12 +107,13 @@ def title_of(text: str) -> str:
     return (cut.rsplit(None, 1)[0] if " " in cut else cut) + "…"
 
 
-def _session(conn: Connection, owner_id: str, new: NewTurn) -> Session:
+def _session(
+    conn: Connection, owner_id: str, new: NewTurn, first_message_id: str | None
+) -> Session:
     if new.session_id is None:
         if new.parent_message_id is not None:
             raise NotFound("A new session has no parent message: name its session.")
-        session_id = sessions.create(conn, owner_id, title_of(new.text or ""))
-        return sessions.get(conn, owner_id, session_id)
+        return sessions.create(conn, owner_id, title_of(new.text or ""), first_message_id)
     session = sessions.get(conn, owner_id, new.session_id)
     if session.running_turn_id is not None:
         raise Conflict("This chat is still answering. Wait for the answer, or stop it.")

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -29,6 +30,7 @@ from orchestrator.llm.openrouter import OpenRouterClient
 from orchestrator.logs import log_conversation
 from orchestrator.store import messages, turns
 from orchestrator.store.database import Database
+from orchestrator.store.event_spill import EventSpill, left_in
 from orchestrator.store.turns import StoredEvent
 from orchestrator.tools.aggregator import MCPToolAggregator
 
@@ -55,16 +57,17 @@ class ChatOrchestrator:
     def __init__(
         self,
         settings: ChatSettings,
+        data_dir: Path,
         database: Database,
         llm: OpenRouterClient,
         aggregator: MCPToolAggregator,
     ) -> None:
         self.settings = settings
+        self._data_dir = data_dir
         self._database = database
         self._llm = llm
         self._aggregator = aggregator
         self._menu = ToolMenu(aggregator)
-        self._recorder = EventRecorder(database)
         self._live: dict[str, LiveTurn] = {}
         self._unclosed: dict[str, tuple[LiveTurn, Ending]] = {}
         self._tasks = asyncio.TaskGroup()
@@ -72,7 +75,10 @@ class ChatOrchestrator:
         self._is_stopping = False
 
     async def __aenter__(self) -> Self:
-        """End what a crash left running, then take turns."""
+        """Restore and end what a crash left running, then take turns."""
+        await self._database.write(turns.restore_events, left_in(self._data_dir))
+        self._spill = EventSpill(self._data_dir)
+        self._recorder = EventRecorder(self._database, self._spill)
         for turn in await self._database.write(close_interrupted):
             logger.warning("turn_interrupted turn=%s session=%s", turn.id, turn.session_id)
         await self._tasks.__aenter__()
@@ -95,6 +101,7 @@ class ChatOrchestrator:
             await live.ended.wait()
         self._recording.cancel()
         await self._tasks.__aexit__(None, None, None)
+        self._spill.close()
 
     async def start(self, owner_id: str, new: NewTurn) -> Turn:
         """Store the message and start its turn; the same client message returns the same turn.
@@ -183,7 +190,7 @@ class ChatOrchestrator:
         turn = accepted.turn
         if accepted.started is not None:
             log = TurnLog(turn.id, self._recorder)
-            log.publish_stored([accepted.started])
+            log.show_stored([accepted.started])
             live = LiveTurn(owner_id, accepted, log)
             self._live[turn.id] = live
             live.runs_as(self._tasks.create_task(self._run(live), name=turn.id))
@@ -241,7 +248,7 @@ class ChatOrchestrator:
             message = "The answer could not be stored. Check the disk, then send it again."
             live.log.abandon(TurnFailed(code="storage", message=message, retryable=True))
         else:
-            live.log.publish_stored(added)
+            live.log.show_stored(added)
 
     async def _close_leftovers(self) -> None:
         """Try again to store the ends that a full disk refused."""

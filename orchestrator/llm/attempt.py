@@ -46,6 +46,8 @@ class Attempt:
         self._parser = SSEParser(limits.max_event_bytes)
         self._response: aiohttp.ClientResponse | None = None
         self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_late = False
         self._received_bytes = 0
         self._is_blank = True
         self._body: list[bytes] | None = None
@@ -72,6 +74,7 @@ class Attempt:
                 )
                 if response.status != 200 or response.content_type == "text/html":
                     raise await self._refusal(response)
+            self._watch()
         except (aiohttp.ClientError, OSError) as error:
             raise self._unreachable(error) from error
 
@@ -92,6 +95,8 @@ class Attempt:
 
     async def close(self) -> None:
         """Give the connection back after a whole answer, cut it at once otherwise."""
+        if self._timer is not None:
+            self._timer.cancel()
         if self._response is None:
             return
         if self._is_done:
@@ -104,18 +109,31 @@ class Attempt:
     async def _receive(self, response: aiohttp.ClientResponse) -> bytes:
         """Return the next bytes, b"" at the end of the body."""
         try:
-            async with asyncio.timeout_at(self._deadline):
-                received = await response.content.readany()
-        except TimeoutError as error:
-            if self.completion.finish_reason:
-                return b""
-            raise self._unreachable(error) from error
+            received = await response.content.readany()
         except (aiohttp.ClientError, OSError):
-            return b""  # A cut and an early end are told apart by what is missing.
+            received = b""  # A cut and an early end are told apart by what is missing.
+        if self._is_late and not self.completion.finish_reason:
+            raise self._unreachable(TimeoutError())
         is_tail = self.completion.finish_reason is not None
         patience_s = _TAIL_TIMEOUT_S if is_tail else self._limits.idle_timeout_s
         self._deadline = asyncio.get_running_loop().time() + patience_s
+        if is_tail:
+            self._watch()
         return received
+
+    def _watch(self) -> None:
+        """Cut the connection after the deadline.
+
+        One timer that looks when it rings: one for each read would cost as much as the read.
+        """
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+        if loop.time() < self._deadline:
+            self._timer = loop.call_at(self._deadline, self._watch)
+        elif self._response is not None:
+            self._is_late = True
+            self._response.close()
 
     def _take(self, received: bytes) -> None:
         if not received:

@@ -32,13 +32,18 @@ _OF_SESSION = (
 
 
 def insert_user(
-    conn: Connection, owner_id: str, session_id: str, parent_id: str | None, text: str, turn_id: str
-) -> str:
-    """Store what the owner wrote and return its id."""
-    message_id = new_id("msg")
+    conn: Connection,
+    owner_id: str,
+    *,
+    message_id: str,
+    session_id: str,
+    parent_id: str | None,
+    turn_id: str,
+    text: str,
+) -> None:
+    """Store what the owner wrote."""
     place = {"session_id": session_id, "parent_id": parent_id, "turn_id": turn_id}
     _insert(conn, owner_id, {"id": message_id, **place, "role": "user", "content": text})
-    return message_id
 
 
 def insert_assistant(

@@ -34,12 +34,22 @@ _MOVE_LEAF = (
 )
 
 
-def create(conn: Connection, owner_id: str, title: str) -> str:
-    """Store an empty session and return its id."""
-    session_id, now = new_id("ses"), now_rfc3339()
-    row = {"id": session_id, "owner_id": owner_id, "title": title, "pinned": False}
-    conn.execute(_INSERT, {**row, "created_at": now, "updated_at": now})
-    return session_id
+def create(
+    conn: Connection, owner_id: str, title: str, leaf_message_id: str | None = None
+) -> Session:
+    """Store a session without messages; `leaf_message_id` is the first it is about to get."""
+    now = now_rfc3339()
+    session = Session(
+        id=new_id("ses"),
+        title=title,
+        pinned=False,
+        leaf_message_id=leaf_message_id,
+        created_at=now,
+        updated_at=now,
+    )
+    fields = session.model_dump(include={column.name for column in _COLUMNS})
+    conn.execute(_INSERT, {"owner_id": owner_id, **fields})
+    return session
 
 
 def get(conn: Connection, owner_id: str, session_id: str) -> Session:

@@ -1,10 +1,10 @@
 """Rows of `turns` and their append-only `turn_events`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from orchestrator.domain.chat import FinishReason, Turn, TurnError, TurnState
 from orchestrator.domain.times import now_rfc3339
@@ -149,6 +149,19 @@ def append_events(conn: Connection, events: Sequence[tuple[str, StoredEvent]]) -
             for turn_id, event in events
         ],
     )
+
+
+def restore_events(conn: Connection, left: Mapping[str, Sequence[StoredEvent]]) -> None:
+    """Store what a killed process left of turns that are still running, up to the first gap."""
+    running = select(turns.c.id).where(turns.c.state == "running", turns.c.id.in_(left))
+    for turn_id in conn.execute(running).scalars().all():
+        seq = conn.execute(
+            select(func.max(turn_events.c.seq)).where(turn_events.c.turn_id == turn_id)
+        ).scalar_one()
+        for event in left[turn_id]:
+            if event.seq == seq + 1:
+                append_events(conn, [(turn_id, event)])
+                seq = event.seq
 
 
 def events_after(

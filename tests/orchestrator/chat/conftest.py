@@ -94,7 +94,7 @@ async def running_chat(
     llm = OpenRouterClient(fake.base_url, API_KEY, retry_delay_s=0.01)
     async with llm, aggregator:
         assert await aggregator.wait_until_settled(10)
-        async with ChatOrchestrator(settings, database, llm, aggregator) as orchestrator:
+        async with ChatOrchestrator(settings, folder, database, llm, aggregator) as orchestrator:
             yield Chat(orchestrator, database, owner.id, fake)
     await database.close()
 

@@ -92,7 +92,7 @@ async def test_a_crash_between_two_events_leaves_a_turn_that_can_be_continued(
 
 
 def _copy_as_a_crash_would_leave_it(folder: Path, copy: Path) -> None:
-    for file in folder.glob("chat_sessions.db*"):
+    for file in [*folder.glob("chat_sessions.db*"), *folder.glob("*.spill")]:
         (copy / file.name).write_bytes(file.read_bytes())
 
 

@@ -28,7 +28,7 @@ async def test_a_failing_write_undoes_itself_and_nothing_of_its_group(database: 
     async with asyncio.TaskGroup() as group:
         good = [group.create_task(database.write(add, f"good-{n}")) for n in range(10)]
         bad = group.create_task(expect_integrity_error(database))
-        more = [group.create_task(database.append(add, f"more-{n}")) for n in range(10)]
+        more = [group.create_task(database.write(add, f"more-{n}")) for n in range(10)]
     assert [task.result() for task in good] == [f"good-{n}" for n in range(10)]
     assert bad.result()
     assert len(await database.read(names)) == 2 + len(good) + len(more)
@@ -56,11 +56,10 @@ async def test_readers_cannot_write_and_see_a_snapshot(database: Database) -> No
     assert "sneaky" not in await database.read(names)
 
 
-async def test_writes_are_durable_and_appends_are_cheap(database: Database, tmp_path: Path) -> None:
+async def test_every_write_is_on_the_disk(database: Database, tmp_path: Path) -> None:
     def synchronous(conn: Connection) -> int:
         return conn.exec_driver_sql("PRAGMA synchronous").scalar_one()
 
-    assert await database.append(synchronous) == 1
     assert await database.write(synchronous) == 2
     with closing(sqlite3.connect(tmp_path / "chat_sessions.db")) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"

@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import Connection, text
 
+from orchestrator.domain.ids import new_id
 from orchestrator.errors import NotFound
 from orchestrator.store import audit, messages, sessions, tool_calls
 from orchestrator.store.database import Database
@@ -11,14 +12,19 @@ ANN = "own_ann"
 
 
 async def chat(database: Database, *texts: str, title: str = "Chat") -> str:
-    session_id = await database.write(sessions.create, ANN, title)
+    session = await database.write(sessions.create, ANN, title)
     parent = None
     for number, words in enumerate(texts):
-        parent = await database.write(
-            messages.insert_user, ANN, session_id, parent, words, f"turn_{number}"
-        )
-        await database.write(sessions.move_leaf, ANN, session_id, parent)
-    return session_id
+        parent = await database.write(add, session.id, parent, words, f"turn_{number}")
+        await database.write(sessions.move_leaf, ANN, session.id, parent)
+    return session.id
+
+
+def add(conn: Connection, session_id: str, parent_id: str | None, words: str, turn_id: str) -> str:
+    message_id = new_id("msg")
+    place = {"session_id": session_id, "parent_id": parent_id, "turn_id": turn_id}
+    messages.insert_user(conn, ANN, message_id=message_id, text=words, **place)
+    return message_id
 
 
 async def listed(database: Database, **query: object) -> list[str]:
@@ -65,7 +71,7 @@ async def test_a_deleted_session_takes_everything_with_it_however_long_it_is(
     def many(conn: Connection) -> None:
         parent = leaf
         for number in range(3_000):
-            parent = messages.insert_user(conn, ANN, session_id, parent, f"word {number}", "t")
+            parent = add(conn, session_id, parent, f"word {number}", "t")
 
     await database.write(many)
     await database.write(sessions.remove, ANN, session_id)
