@@ -31,7 +31,8 @@ from orchestrator.tools.config import ServersDocument
 from orchestrator.tools.pin_file import PinFile
 from orchestrator.tools.tokens import ServerTokens
 
-ROUTERS = (auth, chat, sessions, fleet, model_settings, health, metrics)
+# The busiest first: routes are tried in their order.
+ROUTERS = (chat, sessions, fleet, model_settings, auth, health, metrics)
 
 
 def create_app() -> ASGIApp:

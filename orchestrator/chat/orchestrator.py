@@ -37,6 +37,7 @@ from orchestrator.tools.aggregator import MCPToolAggregator
 logger = logging.getLogger(__name__)
 
 MAX_RUNNING_TURNS = 500
+SETTLE_S = 1.0
 _EVENTS_PER_READ = 1_000
 
 
@@ -73,6 +74,7 @@ class ChatOrchestrator:
         self._tasks = asyncio.TaskGroup()
         self._accepting: set[asyncio.Task[Turn]] = set()
         self._is_stopping = False
+        self._is_fleet_settled = False
 
     async def __aenter__(self) -> Self:
         """Restore and end what a crash left running, then take turns."""
@@ -257,6 +259,10 @@ class ChatOrchestrator:
             self._unclosed.pop(turn_id, None)
 
     async def _plan(self, owner_id: str, accepted: Accepted) -> TurnPlan:
+        if not self._is_fleet_settled:
+            # Right after the start the servers are still answering for the first time.
+            await self._aggregator.wait_until_settled(SETTLE_S)
+            self._is_fleet_settled = True
         turn = accepted.turn
         wire = [self._system_message(), *await self._history(owner_id, accepted)]
         if turn.user_message_id is None and wire[-1]["role"] == "assistant":

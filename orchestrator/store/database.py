@@ -52,8 +52,8 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         """Open `path`, which `migrate` has brought to the newest schema."""
-        self._writer = _engine(path, _PRAGMAS, begin="BEGIN IMMEDIATE", readers=0)
-        self._readers = _engine(path, _READER_PRAGMAS, begin="BEGIN", readers=READERS)
+        self._writer = _engine(path, _PRAGMAS, readers=0)
+        self._readers = _engine(path, _READER_PRAGMAS, readers=READERS)
         self._writer_connection: Connection | None = None
         self._groups: SimpleQueue[_Group | None] = SimpleQueue()
         self._writer_thread = Thread(target=self._write_groups, name="store-writer", daemon=True)
@@ -140,6 +140,7 @@ class Database:
         connection = self._writer_connection
         try:
             with connection.begin():
+                _driver(connection).execute("BEGIN IMMEDIATE")
                 if len(group) == 1:
                     group[0].value = group[0].call(connection)
                 else:
@@ -150,6 +151,7 @@ class Database:
 
     def _snapshot(self, call: Callable[[Connection], T]) -> T:
         with self._readers.connect() as connection, connection.begin():
+            _driver(connection).execute("BEGIN")
             return call(connection)
 
     def _close(self) -> None:
@@ -188,7 +190,7 @@ def _storage_error(error: OperationalError) -> Exception:
     return error
 
 
-def _engine(path: Path, pragmas: tuple[str, ...], *, begin: str, readers: int) -> Engine:
+def _engine(path: Path, pragmas: tuple[str, ...], *, readers: int) -> Engine:
     pool = {"poolclass": QueuePool, "pool_size": readers} if readers else {"poolclass": StaticPool}
     engine = create_engine(
         f"sqlite:///{path}",
@@ -199,14 +201,11 @@ def _engine(path: Path, pragmas: tuple[str, ...], *, begin: str, readers: int) -
 
     @event.listens_for(engine, "connect")
     def configure(connection: SqliteConnection, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]
-        # The driver must not open transactions by itself; `start` does, with the right lock.
+        # The driver must not open transactions by itself, but with the lock that is right. A
+        # listener for "begin" would make SQLAlchemy dispatch events for every statement.
         connection.isolation_level = None
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").close()
-
-    @event.listens_for(engine, "begin")
-    def start(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction]
-        connection.exec_driver_sql(begin)
 
     return engine
 
