@@ -1,5 +1,6 @@
 """The `flotilla` command. Each command imports what it needs, so that --help is quick."""
 
+import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -25,6 +26,12 @@ token_app = typer.Typer(help="API tokens for programs.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
 
 WithParent = Annotated[bool, typer.Option("--with-parent", hidden=True)]
+
+
+@app.callback()
+def keep_private() -> None:
+    """Whatever a command writes (messages, tokens, logs) is for its owner only."""
+    os.umask(0o077)
 
 
 @app.command()

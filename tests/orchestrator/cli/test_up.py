@@ -86,3 +86,7 @@ def test_serve_says_when_it_is_ready_and_stops_cleanly(terminal):
     assert running.stop() < 4
     assert running.process.returncode == 0
     assert list((terminal.folder / "logs" / "app").iterdir())
+    written = [path for path in terminal.folder.rglob("*") if path.is_file()]
+    assert terminal.folder / "data" / "chat_sessions.db" in written
+    private = [path for path in written if path.stat().st_mode & 0o077 == 0]
+    assert {path.name for path in private} >= {"chat_sessions.db", "cli", "app.jsonl"}
