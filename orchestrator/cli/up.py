@@ -32,8 +32,12 @@ def bring_up(settings: Settings) -> None:
         listener(settings.host, settings.port).close()
     try:
         asyncio.run(_Supervisor(settings).run())
-    except* Complaint as group:
-        raise group.exceptions[0] from None
+    except ExceptionGroup as group:
+        # Not `except*`: what that raises comes wrapped in a group again.
+        complaints, others = group.split(Complaint)
+        if complaints is None or others is not None:
+            raise
+        raise Complaint("\n".join(str(complaint) for complaint in complaints.exceptions)) from None
 
 
 class _Supervisor:
