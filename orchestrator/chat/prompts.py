@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from string import Template
 from zoneinfo import ZoneInfo
 
 from orchestrator.domain.tools import ServerStatus
@@ -19,7 +18,7 @@ def system_prompt(
 
     The time is given to the minute, so that prompts of one minute are alike for prompt caches.
     """
-    return Template(_file("system.md")).substitute(
+    return _file("system.md").format(
         instructions=(instructions or _file("default.md")).strip(),
         now=moment.astimezone(ZoneInfo(zone)).strftime("%A, %d %B %Y, %H:%M"),
         zone=zone,

@@ -58,7 +58,7 @@ def _settle_garbage() -> None:
     """Keep what was built at the start out of every later collection, and collect more rarely."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(5_000, 20, 20)
 
 
 def _config() -> uvicorn.Config:
