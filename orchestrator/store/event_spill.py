@@ -35,10 +35,13 @@ class EventSpill:
         for turn_id, event in events:
             row = (turn_id, event.seq, event.type, event.data.decode())
             lines += msgspec.json.encode(row) + b"\n"
+        file, size_bytes = self._files[self._active], len(lines)
         try:
             while lines:
-                del lines[: os.write(self._files[self._active], lines)]
+                del lines[: os.write(file, lines)]
         except OSError as error:
+            # Half a line would hide all that come after it.
+            os.ftruncate(file, os.fstat(file).st_size - (size_bytes - len(lines)))
             if error.errno != errno.ENOSPC:
                 raise
             raise StorageFull("The disk is full: the answer cannot go on.") from error
