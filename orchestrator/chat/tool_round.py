@@ -1,6 +1,7 @@
 """The tool calls of one round: planned together, run in their order, each with a stored end."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from orchestrator.store import tool_calls
 from orchestrator.tools.aggregator import MCPToolAggregator
 
 PROGRESS_INTERVAL_S = 0.1
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +170,16 @@ def _plan_call(
     call: ModelToolCall, aggregator: MCPToolAggregator, spending: Spending
 ) -> PlannedCall:
     arguments, mistake = _arguments(call.arguments)
-    definition = aggregator.tool(call.name)
-    refusal = spending.refusal_for(call.name, tool_calls.arguments_hash(arguments))
+    # Providers refuse every later request of a chat whose history names a tool otherwise.
+    name = _NOT_IN_NAMES.sub("_", call.name)[:64] or "_"
+    definition = aggregator.tool(name)
+    refusal = spending.refusal_for(name, tool_calls.arguments_hash(arguments))
     if mistake is not None:
         refusal = mistake
     request = RequestedToolCall(
         tool_call_id=new_id("call"),
-        tool=call.name[:64],
-        server=definition.server if definition else call.name.partition("__")[0][:64],
+        tool=name,
+        server=definition.server if definition else name.partition("__")[0],
         arguments=arguments,
         invalid_arguments=call.arguments[:2_000] if mistake else None,
     )

@@ -282,3 +282,15 @@ async def test_a_branch_starts_under_the_end_of_the_answer_it_names(chat: Chat) 
         ("user", "Other"),
         ("assistant", "c"),
     ]
+
+
+async def test_a_tool_name_that_no_provider_accepts_never_gets_into_the_history(
+    chat: Chat,
+) -> None:
+    chat.fake.script(calls(Call("toy.add numbers", {}), Call("x" * 80, {})), text("Sorry."))
+    turn = await chat.send("Add.")
+    await chat.events(turn.id)
+    sent = chat.fake.received[1].messages[-3:]
+    names = [call["function"]["name"] for call in sent[0]["tool_calls"]]
+    assert names == ["toy_add_numbers", "x" * 64]
+    assert [message["name"] for message in sent[1:]] == names
