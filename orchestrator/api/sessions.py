@@ -110,6 +110,8 @@ async def delete_session(
     """Stop what runs in the session and delete it with all its messages."""
     await chat.stop_session(principal.owner_id, session_id)
     await database.write(_remove, principal.owner_id, session_id, principal.actor)
+    # A message may have come in between.
+    await chat.stop_session(principal.owner_id, session_id)
     return Response(status_code=204)
 
 

@@ -30,13 +30,13 @@ class NewTurn:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A stored turn, and whether this request is the one that started it."""
+    """A stored turn, and what it starts from."""
 
     turn: Turn
-    is_new: bool
     parent_message_id: str | None
     """The message that the first answer hangs under."""
     started: StoredEvent | None
+    """The first event; None when an earlier request started the turn."""
     opening: str | None = None
     """The text of the message when its session begins with it: there is no history to read."""
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -51,7 +51,7 @@ def accept(conn: Connection, owner_id: str, new: NewTurn) -> Accepted:
     if new.client_message_id is not None:
         earlier = turns.with_client_message(conn, owner_id, new.client_message_id)
         if earlier is not None:
-            return Accepted(earlier, is_new=False, parent_message_id=None, started=None)
+            return Accepted(earlier, parent_message_id=None, started=None)
     turn_id, now = new_id("turn"), now_rfc3339()
     user_message_id = None if new.text is None else new_id("msg")
     session = _session(conn, owner_id, new, user_message_id)
@@ -90,7 +90,6 @@ def accept(conn: Connection, owner_id: str, new: NewTurn) -> Accepted:
     turns.append_events(conn, [(turn.id, started)])
     return Accepted(
         turn,
-        is_new=True,
         parent_message_id=user_message_id or parent_id,
         started=started,
         opening=new.text if parent_id is None else None,

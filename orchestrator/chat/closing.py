@@ -5,7 +5,7 @@ the same way: the partial answer is kept, and every open tool call gets a result
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -48,23 +48,36 @@ INTERRUPTED = Ending(
 class _Partial:
     """What the log holds beyond the last stored message of the turn."""
 
-    text: str = ""
-    reasoning: str = ""
+    text: list[str] = field(default_factory=list[str])
+    reasoning: list[str] = field(default_factory=list[str])
     last_seq: int = 0
+
+    def add(self, event: StoredEvent) -> None:
+        """Read on: a round's message is stored before its calls start."""
+        self.last_seq = event.seq
+        if event.type == "tool_call_started":
+            self.text, self.reasoning = [], []
+        elif event.type == "text_delta":
+            self.text.append(json.loads(event.data)["text"])
+        elif event.type == "reasoning_delta":
+            self.reasoning.append(json.loads(event.data)["text"])
 
 
 def close_turn(
     conn: Connection, owner_id: str, turn: Turn, pending: list[StoredEvent], ending: Ending
 ) -> list[StoredEvent]:
-    """End the turn in the store; return the events that were added after `pending`.
+    """End the turn in the store; return the events that were added to those in the store.
 
-    A turn that has ended already stays as it is.
+    Those of `pending` that are there already are not added again. A turn that has ended already
+    stays as it is. Raises NotFound when its session was deleted.
     """
     if turns.get(conn, owner_id, turn.id).state != "running":
         return []
-    if pending:
-        turns.append_events(conn, [(turn.id, event) for event in pending])
     partial = _partial(conn, owner_id, turn.id)
+    new = [event for event in pending if event.seq > partial.last_seq]
+    kept = [replace(event, seq=seq) for seq, event in enumerate(new, start=partial.last_seq + 1)]
+    for event in kept:
+        partial.add(event)
     calls = tool_calls.of_turn(conn, owner_id, turn.id)
     closed = [_close_call(conn, owner_id, call) for call in calls if call.duration_ms is None]
     leaf = _store_messages(conn, owner_id, turn, partial, calls)
@@ -72,7 +85,8 @@ def close_turn(
         sessions.move_leaf(conn, owner_id, turn.session_id, leaf)
     cost = usage.cost_of_turn(conn, owner_id, turn.id)
     notices = [ending.notice] if ending.notice else []
-    added = _numbered([*closed, *notices, _terminal(turn, ending, cost)], partial.last_seq)
+    last: list[AnyEvent] = [*closed, *notices, _terminal(turn, ending, cost)]
+    added = [*kept, *_numbered(last, partial.last_seq)]
     turns.append_events(conn, [(turn.id, event) for event in added])
     turns.finish(
         conn,
@@ -96,18 +110,12 @@ def close_interrupted(conn: Connection) -> list[Turn]:
 
 
 def _partial(conn: Connection, owner_id: str, turn_id: str) -> _Partial:
-    """Gather the deltas after the last tool call: a round's message is stored before its calls."""
+    """Gather the deltas after the last tool call."""
     partial = _Partial()
     while True:
         page = turns.events_after(conn, owner_id, turn_id, partial.last_seq, limit=_PAGE)
         for event in page:
-            partial.last_seq = event.seq
-            if event.type == "tool_call_started":
-                partial.text = partial.reasoning = ""
-            elif event.type == "text_delta":
-                partial.text += json.loads(event.data)["text"]
-            elif event.type == "reasoning_delta":
-                partial.reasoning += json.loads(event.data)["text"]
+            partial.add(event)
         if len(page) < _PAGE:
             return partial
 
@@ -157,9 +165,9 @@ def _store_messages(
             owner_id,
             message_id=message_id,
             parent_id=leaf or turns.parent_message_id(conn, owner_id, turn.id),
-            text=partial.text,
+            text="".join(partial.text),
             complete=False,
-            reasoning=partial.reasoning,
+            reasoning="".join(partial.reasoning),
             **place,
         )
         leaf = message_id

@@ -7,6 +7,7 @@ from orchestrator.chat.accepting import Accepted
 from orchestrator.chat.closing import INTERRUPTED, STOPPED, Ending
 from orchestrator.chat.turn_log import TurnLog
 from orchestrator.domain.chat import Turn
+from orchestrator.store.turns import StoredEvent
 
 
 @dataclass(slots=True)
@@ -38,9 +39,13 @@ class LiveTurn:
         """End it because the process ends."""
         self._end(INTERRUPTED)
 
-    def begin_closing(self) -> None:
-        """From here on the task is not cancelled any more: it is storing how the turn ended."""
+    def begin_closing(self) -> list[StoredEvent]:
+        """From here on the task is not cancelled any more: it is storing how the turn ended.
+
+        Returns the events to keep of those that may not be stored.
+        """
         self._is_closing = True
+        return self.log.seal()
 
     @property
     def wish(self) -> Ending:

@@ -6,6 +6,7 @@ A turn runs as a task of the server, never of a request: the one who asked may l
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,18 +15,19 @@ from typing import Self
 from orchestrator.chat.accepting import Accepted, NewTurn, accept
 from orchestrator.chat.closing import Ending, close_interrupted, close_turn
 from orchestrator.chat.ending import ending_for
+from orchestrator.chat.event_recorder import EventRecorder
 from orchestrator.chat.events import TurnFailed
 from orchestrator.chat.history import CONTINUE, WireMessage, to_wire
 from orchestrator.chat.limits import Spending, TurnLimits
 from orchestrator.chat.live_turn import LiveTurn
 from orchestrator.chat.prompts import system_prompt
 from orchestrator.chat.tool_menu import ToolMenu
-from orchestrator.chat.turn_log import EventRecorder, TurnLog
+from orchestrator.chat.turn_log import TurnLog
 from orchestrator.chat.turn_plan import TurnPlan
 from orchestrator.chat.turn_runner import TurnRunner
 from orchestrator.domain.chat import Turn
 from orchestrator.domain.times import utc_now
-from orchestrator.errors import Conflict, EventLogBehind, NotReady, TooManyRequests
+from orchestrator.errors import Conflict, EventLogBehind, NotFound, NotReady, TooManyRequests
 from orchestrator.llm.openrouter import OpenRouterClient
 from orchestrator.logs import log_conversation
 from orchestrator.store import messages, turns
@@ -70,7 +72,7 @@ class ChatOrchestrator:
         self._aggregator = aggregator
         self._menu = ToolMenu(aggregator)
         self._live: dict[str, LiveTurn] = {}
-        self._unclosed: dict[str, tuple[LiveTurn, Ending]] = {}
+        self._unclosed: dict[str, tuple[LiveTurn, list[StoredEvent], Ending]] = {}
         self._tasks = asyncio.TaskGroup()
         self._accepting: set[asyncio.Task[Turn]] = set()
         self._is_stopping = False
@@ -112,11 +114,10 @@ class ChatOrchestrator:
         """
         if self._is_stopping:
             raise NotReady("The assistant is shutting down. Send the message again in a moment.")
-        if len(self._live) >= MAX_RUNNING_TURNS:
+        if len(self._live) + len(self._accepting) >= MAX_RUNNING_TURNS:
             raise TooManyRequests(
                 f"{MAX_RUNNING_TURNS} answers are being written. Try again soon.", retry_after_s=5
             )
-        await self._close_leftovers()
         # A client that leaves now must not leave a stored turn behind that nobody runs.
         task = asyncio.create_task(self._accept(owner_id, new))
         self._accepting.add(task)
@@ -130,6 +131,7 @@ class ChatOrchestrator:
 
         Raises NotFound, and Conflict when the turn is running or came to its end.
         """
+        await self._close_leftovers()
         turn = await self._database.read(turns.get, owner_id, turn_id)
         if turn.state == "running" or (turn.state == "finished" and turn.finish_reason == "stop"):
             raise Conflict(f"This turn is {turn.state}: there is nothing to continue.")
@@ -153,8 +155,10 @@ class ChatOrchestrator:
 
     async def stop_session(self, owner_id: str, session_id: str) -> None:
         """Stop every running turn of the session."""
-        for turn_id in await self._database.read(turns.running_in, owner_id, session_id):
-            await self.cancel(owner_id, turn_id)
+        for live in list(self._live.values()):
+            if (live.owner_id, live.turn.session_id) == (owner_id, session_id):
+                live.stop()
+                await live.ended.wait()
 
     async def follow(
         self, owner_id: str, turn_id: str, after: int, *, idle_s: float
@@ -188,6 +192,7 @@ class ChatOrchestrator:
             after = events[-1].seq
 
     async def _accept(self, owner_id: str, new: NewTurn) -> Turn:
+        await self._close_leftovers()
         accepted = await self._database.write(accept, owner_id, new)
         turn = accepted.turn
         if accepted.started is not None:
@@ -239,14 +244,17 @@ class ChatOrchestrator:
         return None
 
     async def _close(self, live: LiveTurn, ending: Ending) -> None:
-        live.begin_closing()
+        pending = live.begin_closing()
         try:
             added = await self._database.write(
-                close_turn, live.owner_id, live.turn, live.log.take(), ending
+                close_turn, live.owner_id, live.turn, pending, ending
             )
+        except NotFound:
+            message = "This chat was deleted while the answer was being written."
+            live.log.abandon(TurnFailed(code=NotFound.code, message=message, retryable=False))
         except Exception:
             logger.exception("turn_not_closed turn=%s", live.turn.id)
-            self._unclosed[live.turn.id] = (live, ending)
+            self._unclosed[live.turn.id] = (live, pending, ending)
             message = "The answer could not be stored. Check the disk, then send it again."
             live.log.abandon(TurnFailed(code="storage", message=message, retryable=True))
         else:
@@ -254,8 +262,9 @@ class ChatOrchestrator:
 
     async def _close_leftovers(self) -> None:
         """Try again to store the ends that a full disk refused."""
-        for turn_id, (live, ending) in list(self._unclosed.items()):
-            await self._database.write(close_turn, live.owner_id, live.turn, [], ending)
+        for turn_id, (live, pending, ending) in list(self._unclosed.items()):
+            with suppress(NotFound):  # Deleted in the meantime.
+                await self._database.write(close_turn, live.owner_id, live.turn, pending, ending)
             self._unclosed.pop(turn_id, None)
 
     async def _plan(self, owner_id: str, accepted: Accepted) -> TurnPlan:

@@ -1,26 +1,27 @@
-"""The events of running turns: safe from kill -9 before anyone sees them, seen in their order."""
+"""The events of a running turn: safe from kill -9 before anyone sees them, seen in their order."""
 
 import asyncio
-import json
-import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Literal
+from typing import Literal, Protocol, get_args
 
 import msgspec
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.chat.events import TERMINAL_TYPES, AnyEvent
-from orchestrator.errors import StorageFull
 from orchestrator.store.database import Database
-from orchestrator.store.event_spill import EventSpill
 from orchestrator.store.turns import StoredEvent, append_events
 
-logger = logging.getLogger(__name__)
-
-DELTA_INTERVAL_S = 0.04
-STORE_INTERVAL_S = 0.25
 DeltaType = Literal["text_delta", "reasoning_delta"]
+
+
+class Recorder(Protocol):
+    """What a log needs of the EventRecorder of the process."""
+
+    database: Database
+
+    def show_now(self, log: "TurnLog") -> None: ...
+
+    def show_soon(self, log: "TurnLog") -> None: ...
 
 
 class TurnLog:
@@ -30,7 +31,7 @@ class TurnLog:
     in the database); each of the three counts only grows.
     """
 
-    def __init__(self, turn_id: str, recorder: "EventRecorder") -> None:
+    def __init__(self, turn_id: str, recorder: Recorder) -> None:
         self.turn_id = turn_id
         self.error: Exception | None = None
         self._recorder = recorder
@@ -43,6 +44,7 @@ class TurnLog:
         self._delta_parts: list[str] = []
         self._is_first_delta = True
         self._closed = False
+        self._is_sealed = False
         self._followers: set[asyncio.Event] = set()
 
     @property
@@ -50,8 +52,15 @@ class TurnLog:
         """The sequence number of the last event that followers may see."""
         return self._shown
 
+    @property
+    def stored_seq(self) -> int:
+        """The sequence number of the last event that is known to be in the database."""
+        return self._stored
+
     def emit(self, event: AnyEvent) -> None:
-        """Add an event and show it at once."""
+        """Add an event and show it at once; the end of the turn leaves no room for it."""
+        if self._is_sealed:
+            return
         self.add(event)
         self._recorder.show_now(self)
 
@@ -60,10 +69,11 @@ class TurnLog:
         self._close_delta()
         self._append(event.type, event.model_dump_json(by_alias=True).encode())
         self._is_first_delta = True
+        self._is_sealed = self._is_sealed or event.type in TERMINAL_TYPES
         return len(self._events)
 
     def add_delta(self, delta_type: DeltaType, text: str) -> None:
-        """Add text: the first of a round is shown at once, the rest every `DELTA_INTERVAL_S`."""
+        """Add text: the first of a round is shown at once, the rest every few dozen ms."""
         if delta_type != self._delta_type:
             self._close_delta()
             self._delta_type = delta_type
@@ -75,18 +85,36 @@ class TurnLog:
             self._recorder.show_soon(self)
 
     def unshown(self) -> list[StoredEvent]:
-        """Return the events to show next: none while a commit is about to show them itself."""
-        if self._commits:
+        """Return the events to show next.
+
+        None while a commit is about to show them itself, or after one that was not kept: then
+        closing the turn tells what stays.
+        """
+        if self._commits or self.error is not None:
             return []
         self._close_delta()
         return self._events[self._shown :]
 
     def take(self) -> list[StoredEvent]:
-        """Return the events that nobody has begun to store yet."""
+        """Return the events that nobody has begun to store yet: none once one was not kept."""
+        if self.error is not None:
+            return []
         self._close_delta()
         pending = self._events[self._taken :]
         self._taken = len(self._events)
         return pending
+
+    def seal(self) -> list[StoredEvent]:
+        """Take no more events; return those to keep of all that may not be in the database.
+
+        Of what nobody has seen only text stands for itself: the rest tells of changes whose
+        transaction has failed, or has stored them.
+        """
+        self._close_delta()
+        self._is_sealed = True
+        self._taken = len(self._events)
+        unsure = self._events[self._stored :]
+        return [e for e in unsure if e.seq <= self._shown or e.type in get_args(DeltaType)]
 
     async def commit(self, change: Callable[[Connection], None]) -> None:
         """Store what is pending and `change` in one transaction, then show it.
@@ -105,11 +133,11 @@ class TurnLog:
         self._commits += 1
         try:
             await self._recorder.database.write(both)
-        except Exception:
-            self._taken = self._stored
+        except Exception as error:
+            self.break_with(error)
             raise
-        finally:
-            self._commits -= 1
+        # Not when cancelled: whether the events were stored shows when the turn is closed.
+        self._commits -= 1
         self.note_stored(count)
         self.show(count)
         self._recorder.show_soon(self)
@@ -128,8 +156,9 @@ class TurnLog:
             follower.set()
 
     def show_stored(self, events: list[StoredEvent]) -> None:
-        """Add events that are in the database already, and show all."""
-        self._close_delta()
+        """Put events that are in the database in their place, and show all."""
+        if events:
+            del self._events[events[0].seq - 1 :]
         self._events.extend(events)
         self._taken = len(self._events)
         self.note_stored(self._taken)
@@ -139,13 +168,12 @@ class TurnLog:
         """Tell the followers how it ended although the log could not be written."""
         del self._events[self._shown :]
         self._append(event.type, event.model_dump_json().encode())
-        self._taken = len(self._events)
+        self._taken = self._stored = len(self._events)
         self.show(self._taken)
 
     def break_with(self, error: Exception) -> None:
         """Note that events could not be kept; `commit` raises `error` from now on."""
         self.error = error
-        self._taken = self._stored
 
     def raise_if_broken(self) -> None:
         """Raise what kept events from being kept."""
@@ -197,85 +225,4 @@ class TurnLog:
 
 def encode_delta(delta_type: DeltaType, text: str) -> bytes:
     """Return the JSON text of a delta event; a tenth of the cost of building the model."""
-    try:
-        return msgspec.json.encode({"type": delta_type, "text": text})
-    except UnicodeEncodeError:  # A model may send half a surrogate pair.
-        return json.dumps({"type": delta_type, "text": text}).encode()
-
-
-class EventRecorder:
-    """Shows the events of all running turns, once the spill has them, and stores them in batches.
-
-    Text is shown within `DELTA_INTERVAL_S` and stored within `STORE_INTERVAL_S`; everything else is
-    shown at once.
-    """
-
-    def __init__(self, database: Database, spill: EventSpill) -> None:
-        self.database = database
-        self._spill = spill
-        self._waiting: set[TurnLog] = set()
-        self._unstored: set[TurnLog] = set()
-        self._timer: asyncio.TimerHandle | None = None
-        self._last_shown_s = 0.0
-        self._has_unstored = asyncio.Event()
-
-    def show_now(self, log: TurnLog) -> None:
-        """Show the new events of `log`, and what waits with it."""
-        self._waiting.add(log)
-        self._show()
-
-    def show_soon(self, log: TurnLog) -> None:
-        """Show the new events of `log` within `DELTA_INTERVAL_S`."""
-        self._waiting.add(log)
-        if self._timer is None:
-            loop = asyncio.get_running_loop()
-            due_s = max(self._last_shown_s + DELTA_INTERVAL_S, loop.time())
-            self._timer = loop.call_at(due_s, self._show)
-
-    async def run(self) -> None:
-        """Store in batches until cancelled."""
-        while True:
-            await self._has_unstored.wait()
-            await asyncio.sleep(STORE_INTERVAL_S)
-            self._has_unstored.clear()
-            await self._store()
-
-    def _show(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._last_shown_s = asyncio.get_running_loop().time()
-        logs, self._waiting = self._waiting, set[TurnLog]()
-        batches = [(log, events) for log in logs if (events := log.unshown())]
-        try:
-            self._spill.write((log.turn_id, event) for log, events in batches for event in events)
-        except (StorageFull, OSError) as error:
-            _break(batches, error)
-            return
-        self._unstored.update(logs)
-        self._has_unstored.set()
-        for log, events in batches:
-            log.show(events[-1].seq)
-
-    async def _store(self) -> None:
-        """Bring what was spilled into the database and empty the spill."""
-        self._spill.switch()
-        logs, self._unstored = self._unstored, set[TurnLog]()
-        batches = [(log, events) for log in logs if (events := log.take())]
-        rows = [(log.turn_id, event) for log, events in batches for event in events]
-        try:
-            if rows:
-                await self.database.write(append_events, rows)
-            self._spill.clear_stored()
-        except (StorageFull, SQLAlchemyError, OSError) as error:
-            _break(batches, error)
-            return
-        for log, events in batches:
-            log.note_stored(events[-1].seq)
-            log.show(events[-1].seq)
-
-
-def _break(batches: list[tuple[TurnLog, list[StoredEvent]]], error: Exception) -> None:
-    logger.error("events_not_kept turns=%d", len(batches), exc_info=error)
-    for log, _ in batches:
-        log.break_with(error)
+    return msgspec.json.encode({"type": delta_type, "text": text})

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, or_, select, update
 
 from orchestrator.domain.chat import FinishReason, Turn, TurnError, TurnState
 from orchestrator.domain.times import now_rfc3339
@@ -13,7 +13,28 @@ from orchestrator.store.schema import owners, turn_events, turns
 
 # Statements of every turn are built once: building costs more than running them.
 _INSERT = turns.insert()
-_INSERT_EVENTS = turn_events.insert()
+# An event is stored only behind the one before it, so a log never has a gap.
+_INSERT_EVENTS = (
+    turn_events.insert()
+    .from_select(
+        ["turn_id", "seq", "type", "data"],
+        select(
+            bindparam("turn", type_=turn_events.c.turn_id.type),
+            bindparam("seq", type_=turn_events.c.seq.type),
+            bindparam("type", type_=turn_events.c.type.type),
+            bindparam("data", type_=turn_events.c.data.type),
+        ).where(
+            or_(
+                bindparam("before", type_=turn_events.c.seq.type) == 0,
+                exists().where(
+                    turn_events.c.turn_id == bindparam("turn"),
+                    turn_events.c.seq == bindparam("before"),
+                ),
+            )
+        ),
+    )
+    .execution_options(preserve_rowcount=True)
+)
 _BY_CLIENT_MESSAGE = select(turns).where(
     turns.c.owner_id == bindparam("owner"),
     turns.c.client_message_id == bindparam("client_message"),
@@ -35,6 +56,10 @@ _FINISH = (
         }
     )
 )
+
+
+class EventGap(Exception):
+    """An event cannot be stored: the one before it was not, or its turn was deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +108,6 @@ def with_ids(conn: Connection, owner_id: str, turn_ids: set[str]) -> list[Turn]:
     return [_turn(row) for row in conn.execute(query)]
 
 
-def running_in(conn: Connection, owner_id: str, session_id: str) -> list[str]:
-    """Return the ids of the turns of the session that are running."""
-    return list(
-        conn.execute(
-            select(turns.c.id).where(
-                turns.c.owner_id == owner_id,
-                turns.c.session_id == session_id,
-                turns.c.state == "running",
-            )
-        ).scalars()
-    )
-
-
 def left_running(conn: Connection) -> list[tuple[str, Turn]]:
     """Return (owner id, turn) for every turn that a crash left running, of all owners."""
     query = (
@@ -141,23 +153,39 @@ def parent_message_id(conn: Connection, owner_id: str, turn_id: str) -> str | No
 
 
 def append_events(conn: Connection, events: Sequence[tuple[str, StoredEvent]]) -> None:
-    """Store (turn id, event) pairs; a sequence number that exists is refused by the key."""
-    conn.execute(
-        _INSERT_EVENTS,
-        [
-            {"turn_id": turn_id, "seq": event.seq, "type": event.type, "data": event.data}
-            for turn_id, event in events
-        ],
-    )
+    """Store (turn id, event) pairs; a sequence number that exists is refused by the key.
+
+    Raises EventGap.
+    """
+    for turn_id in append_where_whole(conn, events):
+        raise EventGap(f"The events of turn {turn_id!r} do not follow on those that are stored.")
+
+
+def append_where_whole(conn: Connection, events: Sequence[tuple[str, StoredEvent]]) -> set[str]:
+    """Store what leaves no gap; return the ids of the turns whose events were left out."""
+    if not events:
+        return set()
+    rows = [
+        {
+            "turn": turn_id,
+            "seq": event.seq,
+            "before": event.seq - 1,
+            "type": event.type,
+            "data": event.data,
+        }
+        for turn_id, event in events
+    ]
+    if conn.execute(_INSERT_EVENTS, rows).rowcount == len(rows):
+        return set()
+    wanted = {turn_id: event.seq for turn_id, event in events}
+    return {turn_id for turn_id, seq in wanted.items() if _last_seq(conn, turn_id) < seq}
 
 
 def restore_events(conn: Connection, left: Mapping[str, Sequence[StoredEvent]]) -> None:
     """Store what a killed process left of turns that are still running, up to the first gap."""
     running = select(turns.c.id).where(turns.c.state == "running", turns.c.id.in_(left))
     for turn_id in conn.execute(running).scalars().all():
-        seq = conn.execute(
-            select(func.max(turn_events.c.seq)).where(turn_events.c.turn_id == turn_id)
-        ).scalar_one()
+        seq = _last_seq(conn, turn_id)
         for event in left[turn_id]:
             if event.seq == seq + 1:
                 append_events(conn, [(turn_id, event)])
@@ -176,6 +204,14 @@ def events_after(
         .limit(limit)
     )
     return [StoredEvent(row.seq, row.type, row.data) for row in rows]
+
+
+def _last_seq(conn: Connection, turn_id: str) -> int:
+    return conn.execute(
+        select(func.coalesce(func.max(turn_events.c.seq), 0)).where(
+            turn_events.c.turn_id == turn_id
+        )
+    ).scalar_one()
 
 
 def _select(owner_id: str) -> Any:
