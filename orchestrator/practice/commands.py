@@ -59,6 +59,6 @@ def _calls(message: str, toolbox: Toolbox) -> CommandAnswer:
 
 def _offer(toolbox: Toolbox) -> str:
     if not toolbox.names:
-        return "No tools are offered: switch on a server in the settings."
+        return "No tools are offered: *Servers* on the page says which servers are there."
     shown = ", ".join(f"`{name}`" for name in toolbox.names[:30])
     return f"Offered are {shown}."

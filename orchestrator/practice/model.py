@@ -1,7 +1,8 @@
 """The scripted model: what it answers to a chat, given the tools it was offered."""
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -10,9 +11,12 @@ from orchestrator.practice.commands import CommandAnswer, run_command
 from orchestrator.practice.intents.recognise import recognise
 from orchestrator.practice.intents.wish import Wish
 from orchestrator.practice.json_objects import as_list, as_object
-from orchestrator.practice.toolbox import PlannedCall, Toolbox
+from orchestrator.practice.toolbox import PlannedCall, Toolbox, is_same_tool
 
 Messages = list[dict[str, Any]]
+
+_GO_ON = re.compile(r"(your last answer was cut off|(please )?(continue|go on)\W*$)", re.IGNORECASE)
+"""What the owner's Continue, or the owner, says when an answer ended before its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +30,41 @@ class Answer:
 
 def answer(messages: Messages, tools: list[dict[str, Any]], today: date) -> Answer:
     """Return the next completion: calls for a new question, an answer once results are there."""
-    asked_at = max(
-        (number for number, message in enumerate(messages) if message.get("role") == "user"),
-        default=-1,
-    )
-    question = _text(messages[asked_at].get("content")) if asked_at >= 0 else ""
-    toolbox, results = Toolbox(tools), messages[asked_at + 1 :]
-    has_results = any(message.get("role") == "tool" for message in results)
+    question, since = _question(messages)
+    whole = _whole(question, since, Toolbox(tools), today)
+    text = _unsaid(whole.text, since)
+    return replace(whole, text=text if text or whole.calls else replies.NOTHING_MORE)
+
+
+def _question(messages: Messages) -> tuple[str, Messages]:
+    """Return what was asked last and what came after it; a request to go on asks nothing new."""
+    asked = [
+        (_text(message.get("content")), messages[number + 1 :])
+        for number, message in enumerate(messages)
+        if message.get("role") == "user"
+    ]
+    while len(asked) > 1 and _GO_ON.match(asked[-1][0]):
+        asked.pop()
+    return asked[-1] if asked else ("", messages)
+
+
+def _whole(question: str, since: Messages, toolbox: Toolbox, today: date) -> Answer:
+    has_results = any(message.get("role") == "tool" for message in since)
     if (command := run_command(question, toolbox)) is not None:
-        return _after_command(command, results) if has_results else _command(command)
+        return _after_command(command, since) if has_results else _command(command)
     wishes = recognise(question, today)
     if has_results:
-        return _after_wishes(wishes, toolbox, results)
+        return _after_wishes(wishes, toolbox, since)
     return _ask(wishes, toolbox)
+
+
+def _unsaid(text: str, since: Messages) -> str:
+    """Return the text without the beginning that was said before the answer was cut off."""
+    for message in since:
+        said = _text(message.get("content")).strip() if message.get("role") == "assistant" else ""
+        if said and text.lstrip().startswith(said):
+            text = text.lstrip()[len(said) :]
+    return text
 
 
 def _ask(wishes: list[Wish], toolbox: Toolbox) -> Answer:
@@ -52,12 +78,15 @@ def _ask(wishes: list[Wish], toolbox: Toolbox) -> Answer:
 
 
 def _after_wishes(wishes: list[Wish], toolbox: Toolbox, results: Messages) -> Answer:
-    met = [wish for wish in wishes if toolbox.find(wish.tool)]
     texts: list[str] = []
-    for number, (tool, content) in enumerate(_results(results)):
-        label = met[number].label if number < len(met) else tool
-        texts.append(replies.answer_for(tool, label, content))
-    return Answer(_joined([*texts, *_missing(wishes, toolbox)]), "The results are there.")
+    open_wishes = list(wishes)
+    for tool, content in _results(results):
+        # By the name of the call: its server may have gone since, and its tools with it.
+        wish = next((wish for wish in open_wishes if is_same_tool(wish.tool, tool)), None)
+        if wish is not None:
+            open_wishes.remove(wish)
+        texts.append(replies.answer_for(tool, wish.label if wish else tool, content))
+    return Answer(_joined([*texts, *_missing(open_wishes, toolbox)]), "The results are there.")
 
 
 def _command(command: CommandAnswer) -> Answer:

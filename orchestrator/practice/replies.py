@@ -10,7 +10,7 @@ from orchestrator.practice.json_objects import is_object, object_in
 INTRODUCTION = """I am Flotilla's practice model: a small program on this machine, not a real \
 language model. To talk with a real one, set `OPENROUTER_API_KEY` and start Flotilla again.
 
-What I understand, when the tools for it are switched on:
+What I understand, when the tools for it are there:
 
 - arithmetic: *what is 17% of 2,340*
 - units: *5 miles in km*
@@ -22,6 +22,8 @@ What I understand, when the tools for it are switched on:
 You can ask for several of these in one message. To see what the page can do, try `/markdown`, \
 `/long 20` or `/think`."""
 
+NOTHING_MORE = "That was all I had to say."
+
 _MAX_SHOWN_CHARS = 6_000
 _ANSWER_KEYS = ("result", "answer", "value", "converted", "approx")
 _TIME_KEYS = ("time", "local_time", "now", "result")
@@ -32,7 +34,7 @@ def missing_tool(tool: str, label: str) -> str:
     server = tool.partition("__")[0]
     return (
         f"For “{label}” I need the tool `{tool}`, which is not offered in this chat. "
-        f"Switch on the server *{server}* in the settings."
+        f"*Servers* on the page says whether *{server}* is there."
     )
 
 

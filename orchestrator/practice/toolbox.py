@@ -50,8 +50,7 @@ class Toolbox:
         """Return the offered tool of this name, else one whose last part is the same."""
         if name in self._schemas:
             return name
-        ending = "__" + name.rpartition("__")[2]
-        return next((offered for offered in self._schemas if offered.endswith(ending)), None)
+        return next((offered for offered in self._schemas if is_same_tool(name, offered)), None)
 
     def plan(self, wish: Wish) -> PlannedCall | None:
         """Return the call for a wish in the tool's own argument names; None without the tool."""
@@ -66,6 +65,11 @@ class Toolbox:
             if taken is not None:
                 arguments[taken] = _shaped(value, as_object(properties[taken]))
         return PlannedCall(name, arguments)
+
+
+def is_same_tool(wanted: str, offered: str) -> bool:
+    """Whether the last parts agree: another server may offer the same tool."""
+    return wanted.rpartition("__")[2] == offered.rpartition("__")[2]
 
 
 def _shaped(value: Any, schema: dict[str, Any]) -> Any:

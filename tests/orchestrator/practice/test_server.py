@@ -11,6 +11,7 @@ import httpx2
 import openai
 import pytest
 
+from orchestrator.chat.history import CONTINUE
 from orchestrator.llm.deltas import CompletionRequest, ReasoningDelta
 from orchestrator.llm.openrouter import OpenRouterClient
 from tests.fakes.openrouter_check import check_request
@@ -134,7 +135,7 @@ def test_without_a_tool_it_says_which_one_is_missing(sdk: openai.OpenAI) -> None
 
     assert choice.message.tool_calls is None
     assert "“17% of 2,340” I need the tool `calculator__evaluate`" in choice.message.content
-    assert "Switch on the server *housekeeping*" in choice.message.content
+    assert "*Servers* on the page says whether *housekeeping* is there" in choice.message.content
 
 
 def test_half_of_the_tools_are_used_and_the_rest_is_named(sdk: openai.OpenAI) -> None:
@@ -154,6 +155,42 @@ def test_a_tool_error_is_told_and_not_hidden(sdk: openai.OpenAI) -> None:
 
     text = answer.choices[0].message.content
     assert "1/0: `calculator__evaluate` gave no result but said:\n\n> Division by zero." in text
+
+
+def test_a_tool_that_has_gone_since_its_call_is_not_called_missing(sdk: openai.OpenAI) -> None:
+    messages = after(("calculator__evaluate", "{}"), "The server is away.", "what is 6*7?")
+    answer = sdk.chat.completions.create(model=MODEL, messages=messages, tools=[NOW])
+
+    text = answer.choices[0].message.content
+    assert text == "6*7: `calculator__evaluate` gave no result but said:\n\n> The server is away."
+
+
+@pytest.mark.parametrize("request_to_go_on", [CONTINUE, "continue", "please go on!"])
+def test_an_answer_that_was_cut_off_goes_on_where_it_stopped(
+    sdk: openai.OpenAI, request_to_go_on: str
+) -> None:
+    whole = say(sdk, "/long 3").message.content
+    messages = [{"role": "user", "content": "/long 3"}]
+    for said in (whole[:100], whole[100:300]):
+        messages += [
+            {"role": "assistant", "content": said},
+            {"role": "user", "content": request_to_go_on},
+        ]
+    answer = sdk.chat.completions.create(model=MODEL, messages=messages)
+
+    assert answer.choices[0].message.content.split() == whole[300:].split()
+
+
+def test_an_answer_that_is_whole_has_nothing_to_go_on_with(sdk: openai.OpenAI) -> None:
+    whole = say(sdk, "/long 1").message.content
+    messages = [
+        {"role": "user", "content": "/long 1"},
+        {"role": "assistant", "content": whole},
+        {"role": "user", "content": "continue"},
+    ]
+    answer = sdk.chat.completions.create(model=MODEL, messages=messages)
+
+    assert answer.choices[0].message.content == "That was all I had to say."
 
 
 def test_notes_around_a_result_do_not_hide_it(sdk: openai.OpenAI) -> None:
