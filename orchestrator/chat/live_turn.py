@@ -20,6 +20,7 @@ class LiveTurn:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
     _wish: Ending | None = None
+    _has_begun: bool = False
     _is_closing: bool = False
 
     @property
@@ -30,6 +31,14 @@ class LiveTurn:
     def runs_as(self, task: asyncio.Task[None]) -> None:
         """Note the task that runs this turn."""
         self._task = task
+
+    def begin(self) -> Ending | None:
+        """Note that the task is running; return how it must end if it was ended before that.
+
+        A task that is cancelled before its first step never runs a line of its own.
+        """
+        self._has_begun = True
+        return self._wish
 
     def stop(self) -> None:
         """End it as the owner wishes."""
@@ -55,4 +64,5 @@ class LiveTurn:
     def _end(self, ending: Ending) -> None:
         if self._wish is None and not self._is_closing and self._task is not None:
             self._wish = ending
-            self._task.cancel()
+            if self._has_begun:
+                self._task.cancel()

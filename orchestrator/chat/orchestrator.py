@@ -206,7 +206,7 @@ class ChatOrchestrator:
     async def _run(self, live: LiveTurn) -> None:
         """Run the turn to its end, whatever happens."""
         spending = Spending(self.settings.limits)
-        ending = await self._run_rounds(live, spending)
+        ending = live.begin() or await self._run_rounds(live, spending)
         if ending is not None:
             await self._close(live, ending)
         del self._live[live.turn.id]

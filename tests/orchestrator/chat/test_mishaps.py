@@ -24,6 +24,25 @@ async def test_a_session_deleted_under_a_running_turn_harms_no_other(chat: Chat)
     assert text_of(await chat.events(other.id)) == "Fine."
 
 
+async def test_a_turn_that_is_stopped_before_its_first_step_ends(chat: Chat) -> None:
+    chat.fake.script(text("One."), text("Two."))
+    first = await chat.send("First")
+    await chat.events(first.id)
+    done = False
+
+    async def stop_all_the_time() -> None:
+        while not done:
+            async with asyncio.timeout(5):
+                await chat.orchestrator.stop_session(chat.owner_id, first.session_id)
+            await asyncio.sleep(0)
+
+    stopping = asyncio.create_task(stop_all_the_time())
+    second = await chat.send("Second", session_id=first.session_id)
+    assert (await chat.events(second.id))[-1]["finish_reason"] == "cancelled"
+    done = True
+    await stopping
+
+
 async def test_what_a_full_disk_kept_from_being_stored_is_stored_before_it_goes_on(
     chat: Chat,
 ) -> None:
