@@ -3,11 +3,12 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Session } from '../src/lib/api/types';
 import { randomId } from '../src/lib/browser/random';
 import { keepDraft, readDraft } from '../src/lib/chat/drafts';
-import { groupSessions, snippetPieces } from '../src/lib/chat/sessions.svelte';
+import { groupSessions, SessionList, snippetPieces } from '../src/lib/chat/sessions.svelte';
 import { formatCost, formatDuration, formatSeconds, formatSize } from '../src/lib/text/format';
 import { hueOf } from '../src/lib/ui/hue';
 import { hrefOf, parseRoute, Router } from '../src/routes/router.svelte';
 import { codeInFragment, codeInText } from '../src/routes/signin';
+import { json, scriptedApi } from './streams';
 
 beforeEach(() => {
 	history.replaceState(null, '', '/');
@@ -117,6 +118,18 @@ test('drafts are kept per chat', () => {
 	expect([readDraft(null), readDraft('a'), readDraft('b')]).toEqual(['new', 'old', '']);
 	keepDraft('a', '');
 	expect(localStorage.length).toBe(1);
+});
+
+test('a search that does not find the open chat leaves its title known', async () => {
+	const { api } = scriptedApi(
+		() => json({ items: [{ id: 's', title: 'Tax' }], next_cursor: null }),
+		() => json({ items: [], next_cursor: null }),
+	);
+	const list = new SessionList(api);
+	await list.refresh();
+	await list.search('nothing');
+	expect(list.items).toEqual([]);
+	expect(list.titles.get('s')).toBe('Tax');
 });
 
 test('numbers read as people write them', () => {

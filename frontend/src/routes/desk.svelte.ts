@@ -33,9 +33,8 @@ export class Desk {
 	get title(): string {
 		const { id, title } = this.session;
 		if (id === null) return strings.chat.newTitle;
-		const listed = this.list.items.find((session) => session.id === id);
 		const unnamed = this.list.hasLoaded ? strings.session.untitled : strings.appName;
-		return listed?.title || title || unnamed;
+		return this.list.titles.get(id) || title || unnamed;
 	}
 
 	/** Works until the returned function is called. */

@@ -1,5 +1,6 @@
 /** The list of chats in the sidebar: paged, searched, renamed, pinned, deleted. */
 
+import { SvelteMap } from 'svelte/reactivity';
 import type { Api } from '../api/api';
 import type { Session, SessionChange } from '../api/types';
 
@@ -14,6 +15,8 @@ export class SessionList {
 	error = $state.raw<Error | null>(null);
 	hasLoaded = $state(false);
 	nextCursor = $state<string | null>(null);
+	/** Of every chat seen so far: a search hides chats, not their names. */
+	readonly titles = new SvelteMap<string, string>();
 	readonly #api: Api;
 	/** Only the answer to the latest question counts. */
 	#request = 0;
@@ -62,6 +65,7 @@ export class SessionList {
 			const page = await this.#api.sessions({ limit, cursor, q });
 			if (request !== this.#request) return;
 			this.items = [...before(), ...page.items];
+			for (const { id, title } of page.items) this.titles.set(id, title);
 			this.nextCursor = page.next_cursor;
 			this.hasLoaded = true;
 		});
@@ -71,6 +75,7 @@ export class SessionList {
 		await this.#attempt(async () => {
 			const changed = await this.#api.changeSession(session.id, change);
 			this.items = this.items.map((item) => (item.id === changed.id ? changed : item));
+			this.titles.set(changed.id, changed.title);
 		});
 	}
 
