@@ -26,7 +26,7 @@ export const strings = {
 		signInCommand: 'flotilla sign-in',
 		field: 'Link or code',
 		submit: 'Sign in',
-		refused: 'This code is used up or too old. Ask for a new one with flotilla sign-in.',
+		refused: 'This code is wrong, used up or too old. Ask for a new one with flotilla sign-in.',
 		unreachable: 'Flotilla is not answering. Your code is still good: try again.',
 	},
 
