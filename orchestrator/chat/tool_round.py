@@ -148,7 +148,12 @@ def plan_calls(
     asked: Sequence[ModelToolCall], aggregator: MCPToolAggregator, spending: Spending
 ) -> list[PlannedCall]:
     """Return what the model asked for, each under an id of ours, with refusals where due."""
-    return [_plan_call(call, aggregator, spending) for call in asked]
+    # Their ids are what they are ordered by when they are read back; those of one ms are not.
+    call_ids = sorted(new_id("call") for _ in asked)
+    return [
+        _plan_call(call_id, call, aggregator, spending)
+        for call_id, call in zip(call_ids, asked, strict=True)
+    ]
 
 
 def with_media_note(result: ToolResult) -> ToolResult:
@@ -167,7 +172,7 @@ def with_media_note(result: ToolResult) -> ToolResult:
 
 
 def _plan_call(
-    call: ModelToolCall, aggregator: MCPToolAggregator, spending: Spending
+    call_id: str, call: ModelToolCall, aggregator: MCPToolAggregator, spending: Spending
 ) -> PlannedCall:
     arguments, mistake = _arguments(call.arguments)
     # Providers refuse every later request of a chat whose history names a tool otherwise.
@@ -177,7 +182,7 @@ def _plan_call(
     if mistake is not None:
         refusal = mistake
     request = RequestedToolCall(
-        tool_call_id=new_id("call"),
+        tool_call_id=call_id,
         tool=name,
         server=definition.server if definition else name.partition("__")[0],
         arguments=arguments,

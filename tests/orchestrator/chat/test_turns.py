@@ -294,3 +294,16 @@ async def test_a_tool_name_that_no_provider_accepts_never_gets_into_the_history(
     names = [call["function"]["name"] for call in sent[0]["tool_calls"]]
     assert names == ["toy_add_numbers", "x" * 64]
     assert [message["name"] for message in sent[1:]] == names
+
+
+async def test_calls_that_a_stop_left_open_are_answered_in_the_order_of_asking(chat: Chat) -> None:
+    wanted = [Call("toy__write_note", {"text": f"order {n}", "seconds": 30}) for n in range(6)]
+    chat.fake.script(calls(*wanted), text("Fine."))
+    turn = await chat.send("Write six.")
+    await chat.until(turn.id, "tool_call_started")
+    await chat.orchestrator.cancel(chat.owner_id, turn.id)
+    after = await chat.send("And now?", session_id=turn.session_id)
+    await chat.events(after.id)
+    sent = chat.fake.received[1].messages
+    asked = [call["id"] for message in sent for call in message.get("tool_calls", [])]
+    assert [m["tool_call_id"] for m in sent if m["role"] == "tool"] == asked
