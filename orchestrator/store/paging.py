@@ -20,6 +20,7 @@ def decode_cursor(cursor: str, *kinds: type[str] | type[int]) -> list[str | int]
     try:
         key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if [type(part) for part in key] == list(kinds):
+            json.dumps(key, ensure_ascii=False).encode()  # SQLite takes no half surrogate pair.
             return key
     except (binascii.Error, ValueError, TypeError):
         pass

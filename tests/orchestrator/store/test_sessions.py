@@ -44,7 +44,9 @@ async def test_paging_gives_every_session_once_pinned_ones_first(database: Datab
     assert seen == [made[2], *(made[n] for n in (6, 5, 4, 3, 1, 0))]
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "!!!!", "WzFd", "bnVsbA", "WyJhIiwgImIiLCAiYyJd"])
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "!!!!", "WzFd", "bnVsbA", "WyJhIiwgImIiLCAiYyJd", "WzAsIlx1ZDgwMCIsIngiXQ"]
+)
 async def test_a_foreign_cursor_is_refused(database: Database, cursor: str) -> None:
     with pytest.raises(NotFound):
         await database.read(sessions.listed, ANN, limit=2, cursor=cursor)
