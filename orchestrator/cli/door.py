@@ -28,11 +28,17 @@ class Door:
             token = self._token_file.read_text(encoding="ascii").strip()
         except OSError as error:
             raise Complaint(
-                f"There is no token in {self._token_file}: start Flotilla once with `flotilla up`."
+                f"There is no token in {self._token_file.absolute()}: start Flotilla with "
+                "`flotilla up`, or call this in the folder where it was started."
             ) from error
         answer = self._send(method, path, token, body)
         if answer.status_code == HTTPStatus.NO_CONTENT:
             return None
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            raise Complaint(
+                f"Flotilla does not accept the token in {self._token_file}. "
+                "Start it again: it makes a new one."
+            )
         if answer.is_error:
             raise Complaint(_detail(answer))
         return answer.json()

@@ -46,8 +46,9 @@ def test_a_wrong_setting_is_one_sentence(terminal):
 
 
 def test_commands_say_how_to_start_flotilla_when_nothing_answers(terminal):
-    assert "flotilla up" in terminal.run("sign-in").stderr
     tokens = terminal.folder / "data" / "tokens"
+    lost = terminal.run("sign-in").stderr
+    assert f"There is no token in {tokens / 'cli'}: start Flotilla with `flotilla up`" in lost
     tokens.mkdir(parents=True)
     (tokens / "cli").write_text("flo_x")
     shown = terminal.run("token", "list")

@@ -45,6 +45,13 @@ def test_tokens_and_links_are_made_and_revoked_from_the_terminal(terminal):
     assert terminal.run("token", "revoke", token_id).returncode == 0
     assert terminal.run("token", "revoke", token_id).returncode == 1
     assert f"{terminal.address}/#sign-in=" in terminal.run("sign-in").stdout
+    own_id = next(
+        line.split()[0]
+        for line in terminal.run("token", "list").stdout.splitlines()
+        if " cli " in line
+    )
+    assert terminal.run("token", "revoke", own_id).returncode == 0
+    assert "Start it again: it makes a new one." in terminal.run("sign-in").stderr
 
 
 def test_what_dies_is_started_again(terminal):
