@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import logging
 import signal
@@ -31,7 +32,7 @@ TICK_S = 1.0
 
 
 class BindRefused(Exception):
-    """The address would be reachable from other machines and nobody said that it may be."""
+    """The server may not, or cannot, listen at this address; the message says why."""
 
 
 def serve(
@@ -43,7 +44,7 @@ def serve(
 ) -> None:
     """Serves `mcp` over HTTP until SIGTERM or SIGINT; `on_ready` gets the URL once it listens.
 
-    Raises BindRefused, TokenError, or OSError when the port is taken.
+    Raises BindRefused, TokenError, or OSError for other faults of the socket.
     """
     configure_logging(settings.log_level)
     systemd = SystemdSettings()
@@ -129,7 +130,15 @@ def _listen(manifest: Manifest, settings: KitSettings) -> socket.socket:
     port = manifest.port if settings.server_port is None else settings.server_port
     family = socket.AF_INET6 if ":" in settings.server_host else socket.AF_INET
     # SO_REUSEADDR, which create_server sets, lets a restarted server have its port at once.
-    return socket.create_server((settings.server_host, port), family=family, backlog=512)
+    try:
+        return socket.create_server((settings.server_host, port), family=family, backlog=512)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise BindRefused(
+            f"Port {port} is in use, perhaps by this server in a Flotilla that runs already."
+            " Take another with --port, or any free one with --port 0."
+        ) from error
 
 
 def _check_reach(listener: socket.socket, settings: KitSettings) -> None:

@@ -148,5 +148,5 @@ def test_an_address_that_others_can_reach_may_be_allowed(start_probe: StartProbe
 def test_a_taken_port_is_an_error_that_names_it(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = KitSettings(data_dir=tmp_path, server_port=taken.getsockname()[1])
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(BindRefused, match=f"Port {settings.server_port} is in use"):
             serve(probe_server(), settings)
