@@ -29,6 +29,8 @@ from orchestrator.tools.results import tool_result
 logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 5.0
+START_INTERVAL_S = 0.01
+"""Opening a session costs 10 ms of CPU: thirty at once would keep the process from being ready."""
 StatusListener = Callable[[ServerStatus], None]
 
 
@@ -220,7 +222,8 @@ class MCPToolAggregator:
     def _new_member(self, config: ServerConfig) -> _Member:
         breaker = CircuitBreaker(clock=self._clock, jitter=self._jitter)
         connection = Connection(config, self._around, breaker=breaker)
-        task = asyncio.create_task(connection.run(), name=f"server {config.id}")
+        start_after_s = len(self._members) * START_INTERVAL_S
+        task = asyncio.create_task(connection.run(start_after_s), name=f"server {config.id}")
         return _Member(connection, CallQueue(connection), task)
 
     def _let_go(self, member: _Member) -> None:

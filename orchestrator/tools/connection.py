@@ -104,12 +104,13 @@ class Connection:
         self._drain_s = self.config.call_timeout_s if drain_s is None else drain_s
         self._attempts.stop()
 
-    async def run(self) -> None:
+    async def run(self, start_after_s: float) -> None:
         """Stay connected until `stop()`; then let calls in flight end and close."""
         if not self.config.enabled:
             self.publish()
             self.settled.set()
             return
+        await asyncio.sleep(start_after_s)
         async with asyncio.TaskGroup() as group:
             while not self._attempts.is_stopping:
                 await self._attempt(group)
