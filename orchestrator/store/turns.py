@@ -13,13 +13,14 @@ from orchestrator.store.schema import owners, turn_events, turns
 
 # Statements of every turn are built once: building costs more than running them.
 _INSERT = turns.insert()
-# An event is stored only behind the one before it, so a log never has a gap.
-_INSERT_EVENTS = (
+_INSERT_EVENTS = turn_events.insert()
+# The first of a batch is stored only behind the one before it, so a log never has a gap.
+_INSERT_FIRST_EVENTS = (
     turn_events.insert()
     .from_select(
         ["turn_id", "seq", "type", "data"],
         select(
-            bindparam("turn", type_=turn_events.c.turn_id.type),
+            bindparam("turn_id", type_=turn_events.c.turn_id.type),
             bindparam("seq", type_=turn_events.c.seq.type),
             bindparam("type", type_=turn_events.c.type.type),
             bindparam("data", type_=turn_events.c.data.type),
@@ -27,7 +28,7 @@ _INSERT_EVENTS = (
             or_(
                 bindparam("before", type_=turn_events.c.seq.type) == 0,
                 exists().where(
-                    turn_events.c.turn_id == bindparam("turn"),
+                    turn_events.c.turn_id == bindparam("turn_id"),
                     turn_events.c.seq == bindparam("before"),
                 ),
             )
@@ -162,23 +163,29 @@ def append_events(conn: Connection, events: Sequence[tuple[str, StoredEvent]]) -
 
 
 def append_where_whole(conn: Connection, events: Sequence[tuple[str, StoredEvent]]) -> set[str]:
-    """Store what leaves no gap; return the ids of the turns whose events were left out."""
-    if not events:
-        return set()
-    rows = [
-        {
-            "turn": turn_id,
-            "seq": event.seq,
-            "before": event.seq - 1,
-            "type": event.type,
-            "data": event.data,
-        }
-        for turn_id, event in events
-    ]
-    if conn.execute(_INSERT_EVENTS, rows).rowcount == len(rows):
-        return set()
-    wanted = {turn_id: event.seq for turn_id, event in events}
-    return {turn_id for turn_id, seq in wanted.items() if _last_seq(conn, turn_id) < seq}
+    """Store what leaves no gap; return the ids of the turns whose events were left out.
+
+    The events of each turn must follow on one another.
+    """
+    firsts: dict[str, StoredEvent] = {}
+    others: list[tuple[str, StoredEvent]] = []
+    for turn_id, event in events:
+        if firsts.setdefault(turn_id, event) is not event:
+            others.append((turn_id, event))
+    left_out: set[str] = set()
+    if firsts:
+        rows = [
+            {**_event_row(turn_id, event), "before": event.seq - 1}
+            for turn_id, event in firsts.items()
+        ]
+        if conn.execute(_INSERT_FIRST_EVENTS, rows).rowcount < len(rows):
+            left_out = {
+                turn_id for turn_id, event in firsts.items() if _last_seq(conn, turn_id) < event.seq
+            }
+    rest = [_event_row(turn_id, event) for turn_id, event in others if turn_id not in left_out]
+    if rest:
+        conn.execute(_INSERT_EVENTS, rest)
+    return left_out
 
 
 def restore_events(conn: Connection, left: Mapping[str, Sequence[StoredEvent]]) -> None:
@@ -204,6 +211,10 @@ def events_after(
         .limit(limit)
     )
     return [StoredEvent(row.seq, row.type, row.data) for row in rows]
+
+
+def _event_row(turn_id: str, event: StoredEvent) -> dict[str, Any]:
+    return {"turn_id": turn_id, "seq": event.seq, "type": event.type, "data": event.data}
 
 
 def _last_seq(conn: Connection, turn_id: str) -> int:
