@@ -83,8 +83,11 @@ class EventRecorder:
         if behind := _behind(spilled):  # A broken log, until its turn is closed.
             self._unstored |= behind
             self._has_unstored.set()
-        else:
+            return
+        try:
             self._spill.clear_stored()
+        except OSError:  # What is restored twice is stored once.
+            logger.exception("event_spill_not_cleared")
 
     async def _write(self, batches: list[tuple[TurnLog, list[StoredEvent]]]) -> None:
         rows = [(log.turn_id, event) for log, events in batches for event in events]
