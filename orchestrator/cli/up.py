@@ -43,6 +43,7 @@ def bring_up(settings: Settings) -> None:
 class _Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._logs = settings.logs_dir / "processes"
         self._document = FleetDocument(settings.data_dir)
         self._children: list[Child] = []
         self._group = asyncio.TaskGroup()
@@ -83,11 +84,13 @@ class _Supervisor:
         await _ready_or_dead(readiness, orchestrator)
         await self._settle()
         _say(self._table(orchestrator, practice, fleet))
+        if any(report.state == "down" for report in self._servers.values()):
+            _say(f"\n{self._logs / 'fleet.log'} says why a server is down.")
         await self._print_link()
         self._is_announced = True
 
     def _start(self, plan: ChildPlan) -> Child:
-        child = Child(plan, self._settings.logs_dir / "processes", _say)
+        child = Child(plan, self._logs, _say)
         self._children.append(child)
         self._group.create_task(child.keep_running())
         return child
