@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 CLOSE_TIMEOUT_S = 5.0
 START_INTERVAL_S = 0.01
 """Opening a session costs 10 ms of CPU: thirty at once would keep the process from being ready."""
-StatusListener = Callable[[ServerStatus], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +73,6 @@ class MCPToolAggregator:
         )
         self._members: dict[str, _Member] = {}
         self._leaving: set[asyncio.Task[None]] = set()
-        self._listeners: list[StatusListener] = []
-        self._told: dict[str, ServerStatus] = {}
         self._tools: tuple[ToolDefinition, ...] = ()
         self._routes: dict[str, tuple[_Member, ToolDefinition]] = {}
 
@@ -115,11 +112,6 @@ class MCPToolAggregator:
             raise NotFound(f"no server {server!r} is configured")
         self._pins.accept(server, tool)
         member.connection.review()
-
-    def subscribe(self, listener: StatusListener) -> Callable[[], None]:
-        """Call `listener` after every change of a server; returns what ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
 
     async def call(
         self,
@@ -228,21 +220,13 @@ class MCPToolAggregator:
 
     def _let_go(self, member: _Member) -> None:
         member.connection.stop()
-        self._told.pop(member.connection.config.id, None)
         self._leaving.add(member.task)
         member.task.add_done_callback(self._leaving.discard)
 
     def _connection_changed(self, connection: Connection) -> None:
         member = self._members.get(connection.config.id)
-        if member is None or member.connection is not connection:
-            return
-        self._rebuild()
-        status = connection.status
-        if self._told.get(status.id) == status:
-            return
-        self._told[status.id] = status
-        for listener in tuple(self._listeners):
-            listener(status)
+        if member is not None and member.connection is connection:
+            self._rebuild()
 
     def _rebuild(self) -> None:
         routes: dict[str, tuple[_Member, ToolDefinition]] = {}

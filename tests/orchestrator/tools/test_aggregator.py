@@ -176,19 +176,6 @@ async def test_a_server_that_moves_is_connected_anew(
         assert aggregator.servers()[0].state == "ready"
 
 
-async def test_listeners_hear_of_every_change_until_they_leave(
-    aggregate: Aggregate, modern_server: ServerProcess
-):
-    heard: list[ServerStatus] = []
-    async with aggregate() as aggregator:
-        leave = aggregator.subscribe(heard.append)
-        await aggregator.reconfigure([ServerConfig(id="toy", url=modern_server.url)])
-        await aggregator.wait_until_settled(10)
-        leave()
-        await aggregator.reconfigure([])
-    assert [status.state for status in heard] == ["ready"]
-
-
 async def test_a_changed_tool_is_held_back_until_it_is_accepted(
     aggregate: Aggregate, tmp_path: Path, pins: PinsInMemory
 ):
