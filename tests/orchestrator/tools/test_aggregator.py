@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.tools import ServerStatus
 from orchestrator.tools.aggregator import MCPToolAggregator
 from orchestrator.tools.config import ServerConfig
 from tests.fakes.mcp_pins import PinsInMemory
