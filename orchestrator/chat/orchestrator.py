@@ -6,7 +6,6 @@ A turn runs as a task of the server, never of a request: the one who asked may l
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +24,7 @@ from orchestrator.chat.tool_menu import ToolMenu
 from orchestrator.chat.turn_log import TurnLog
 from orchestrator.chat.turn_plan import TurnPlan
 from orchestrator.chat.turn_runner import TurnRunner
+from orchestrator.chat.unclosed import UnclosedTurns
 from orchestrator.domain.chat import Turn
 from orchestrator.domain.times import utc_now
 from orchestrator.errors import Conflict, EventLogBehind, NotFound, NotReady, TooManyRequests
@@ -72,7 +72,7 @@ class ChatOrchestrator:
         self._aggregator = aggregator
         self._menu = ToolMenu(aggregator)
         self._live: dict[str, LiveTurn] = {}
-        self._unclosed: dict[str, tuple[LiveTurn, list[StoredEvent], Ending]] = {}
+        self._unclosed = UnclosedTurns(database)
         self._tasks = asyncio.TaskGroup()
         self._accepting: set[asyncio.Task[Turn]] = set()
         self._is_stopping = False
@@ -131,7 +131,7 @@ class ChatOrchestrator:
 
         Raises NotFound, and Conflict when the turn is running or came to its end.
         """
-        await self._close_leftovers()
+        await self._unclosed.close()
         turn = await self._database.read(turns.get, owner_id, turn_id)
         if turn.state == "running" or (turn.state == "finished" and turn.finish_reason == "stop"):
             raise Conflict(f"This turn is {turn.state}: there is nothing to continue.")
@@ -151,6 +151,7 @@ class ChatOrchestrator:
         if live is not None and live.owner_id == owner_id:
             live.stop()
             await live.ended.wait()
+        await self._unclosed.find(turn_id)
         return await self._database.read(turns.get, owner_id, turn_id)
 
     async def stop_session(self, owner_id: str, session_id: str) -> None:
@@ -168,7 +169,7 @@ class ChatOrchestrator:
         The iterator yields an empty list whenever nothing has happened for `idle_s`. Raises
         NotFound, and EventLogBehind when the log ends before `after`.
         """
-        live = self._live.get(turn_id)
+        live = self._live.get(turn_id) or await self._unclosed.find(turn_id)
         if live is not None and live.owner_id == owner_id:
             last_seq = live.log.last_seq
             events = live.log.follow(after, idle_s=idle_s)
@@ -192,7 +193,7 @@ class ChatOrchestrator:
             after = events[-1].seq
 
     async def _accept(self, owner_id: str, new: NewTurn) -> Turn:
-        await self._close_leftovers()
+        await self._unclosed.close()
         accepted = await self._database.write(accept, owner_id, new)
         turn = accepted.turn
         if accepted.started is not None:
@@ -254,18 +255,11 @@ class ChatOrchestrator:
             live.log.abandon(TurnFailed(code=NotFound.code, message=message, retryable=False))
         except Exception:
             logger.exception("turn_not_closed turn=%s", live.turn.id)
-            self._unclosed[live.turn.id] = (live, pending, ending)
+            self._unclosed.add(live, pending, ending)
             message = "The answer could not be stored. Check the disk, then send it again."
             live.log.abandon(TurnFailed(code="storage", message=message, retryable=True))
         else:
             live.log.show_stored(added)
-
-    async def _close_leftovers(self) -> None:
-        """Try again to store the ends that a full disk refused."""
-        for turn_id, (live, pending, ending) in list(self._unclosed.items()):
-            with suppress(NotFound):  # Deleted in the meantime.
-                await self._database.write(close_turn, live.owner_id, live.turn, pending, ending)
-            self._unclosed.pop(turn_id, None)
 
     async def _plan(self, owner_id: str, accepted: Accepted) -> TurnPlan:
         if not self._is_fleet_settled:

@@ -64,6 +64,23 @@ async def test_what_a_full_disk_kept_from_being_stored_is_stored_before_it_goes_
     assert [message.content[:11] for message in branch] == ["Long one.", "half of it ", "the end."]
 
 
+async def test_a_turn_whose_end_a_full_disk_refuses_shows_its_end_and_is_closed_when_it_can(
+    chat: Chat,
+) -> None:
+    gate = Gate()
+    chat.fake.script(text("half of it " * 30_000, gate, "and the rest."))
+    turn = await chat.send("Long one.")
+    await gate.reached.wait()
+    await chat.database.write(_allow_pages, 1)
+    gate.open()
+    seen = await chat.events(turn.id)
+    assert [e.data for e in await chat.events(turn.id)] == [e.data for e in seen]
+    assert (await chat.orchestrator.cancel(chat.owner_id, turn.id)).state == "running"
+    await chat.database.write(_allow_pages, 1_000_000)
+    assert text_of(await chat.events(turn.id)).startswith("half of it ")
+    assert (await chat.orchestrator.cancel(chat.owner_id, turn.id)).state == "failed"
+
+
 async def _leaf(chat: Chat, session_id: str) -> str | None:
     return (await chat.database.read(sessions.get, chat.owner_id, session_id)).leaf_message_id
 
