@@ -104,11 +104,7 @@ def _new(options: argparse.Namespace) -> None:
 def _up(options: argparse.Namespace) -> None:
     parent_pid = os.getppid()
     die_with_parent(signal.SIGTERM, parent_pid)
-    manifests = (
-        [load_manifest(name) for name in dict.fromkeys(options.names)]
-        if options.names
-        else [manifest for manifest in all_manifests() if manifest.enabled_by_default]
-    )
+    manifests = _chosen(options.names)
     # One token for all would let each server act as any other.
     settings = KitSettings().model_copy(update={"server_token": None, "server_port": options.port})
 
@@ -118,6 +114,21 @@ def _up(options: argparse.Namespace) -> None:
     servers = {manifest.name: partial(serve_named, manifest.name) for manifest in manifests}
     preload()
     Supervisor(servers, partial(_print_event, options.json)).run()
+
+
+def _chosen(names: Sequence[str]) -> list[Manifest]:
+    """The named servers; one that is gone must not keep the others from starting."""
+    if not names:
+        return [manifest for manifest in all_manifests() if manifest.enabled_by_default]
+    chosen: list[Manifest] = []
+    for name in dict.fromkeys(names):
+        try:
+            chosen.append(load_manifest(name))
+        except ManifestError as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+    if not chosen:
+        raise ManifestError(f"none of these servers exists: {', '.join(names)}")
+    return chosen
 
 
 def _settings(options: argparse.Namespace) -> KitSettings:

@@ -78,7 +78,8 @@ class CircuitBreaker:
         Only after the first opening of an outage: one slow tool must not silence a server that
         lives, but a server that answers lists and hangs in every tool must not pass as well.
         """
-        if self._openings == 1 and not self._is_trying:
+        is_open = self._retry_at is not None
+        if is_open and self._openings == 1 and not self._is_trying:
             self._retry_at = None
             self._failures = 0
 

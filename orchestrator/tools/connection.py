@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.domain.tools import ServerState, ServerStatus, ToolDefinition
-from orchestrator.errors import ServerUnavailable
 from orchestrator.tools.attempts import Attempts
 from orchestrator.tools.breaker import CircuitBreaker
 from orchestrator.tools.cache import CachedList, ListCache
 from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.definitions import ListedTool, ToolListing, definition_of, visible_text
-from orchestrator.tools.failures import ExchangeFailed, NeedsSignIn
+from orchestrator.tools.failures import ExchangeFailed, away
 from orchestrator.tools.link import OPEN_TIMEOUT_S, Link, Peer
 from orchestrator.tools.pins import ToolPins
 
 logger = logging.getLogger(__name__)
 
 _CALL_PATIENCE_S = 2.0
+_RESTART_S = 1.5
 _MAX_VERSION_LENGTH = 64
 _MAX_INSTRUCTIONS_LENGTH = 4096
 _DOWN: tuple[ServerState, ...] = ("unavailable", "needs_sign_in")
@@ -58,6 +58,7 @@ class Connection:
         self._link: Link | None = None
         self._failure: ExchangeFailed | None = None
         self._failures = 0
+        self._away_since_s = float("-inf")
         self._links: set[Link] = set()
         self._attempts = Attempts()
         self._drain_s = config.call_timeout_s
@@ -143,25 +144,29 @@ class Connection:
         hangs = self._failure is not None and self._failure.kind == "timeout"
         if self._attempts.is_stopping or not self.config.enabled or hangs:
             self._attempts.nudge()
-            raise self._unavailable()
+            raise away(self.config, self._failure, self._since)
         # Without a failure it was well a moment ago, so it is worth the wait for a new session.
         patience_s = _CALL_PATIENCE_S if self._failure else OPEN_TIMEOUT_S
         limit = min(deadline, asyncio.get_running_loop().time() + patience_s)
         try:
             async with asyncio.timeout_at(limit):
-                # An attempt from before this call may have missed that the server is back.
-                await self._attempts.next(fresh=self._failure is not None)
+                while True:
+                    # An attempt from before this call may have missed that the server is back.
+                    await self._attempts.next(fresh=self._failure is not None)
+                    if self._link is not None or not self._may_be_restarting():
+                        break
         except TimeoutError:
-            raise self._unavailable() from self._failure
+            raise away(self.config, self._failure, self._since) from self._failure
         if self._link is None:
-            raise self._unavailable() from self._failure
+            raise away(self.config, self._failure, self._since) from self._failure
         return self._link
 
     def call_failed(self, link: Link, failure: ExchangeFailed) -> None:
         """Draw the conclusion of a failed call: the next attempt shows what is the matter."""
         if failure.kind in ("refused", "session_lost", "auth") and link is self._link:
             self._link = None
-            self._failure = failure if failure.kind != "session_lost" else self._failure
+            if failure.kind != "session_lost":
+                self._note(failure)
             link.release()
         if failure.kind != "rpc":
             self._attempts.nudge()
@@ -229,10 +234,20 @@ class Connection:
             await self._around.cache.write(self.config.id, known)
 
     def _failed(self, failure: ExchangeFailed) -> None:
-        self._link, self._failure = None, failure
+        self._link = None
+        self._note(failure)
         self._failures += 1
         self._release_links(keep=None)
         self.publish()
+
+    def _note(self, failure: ExchangeFailed) -> None:
+        if self._failure is None:
+            self._away_since_s = asyncio.get_running_loop().time()
+        self._failure = failure
+
+    def _may_be_restarting(self) -> bool:
+        """Tell whether the server was well so lately that its supervisor may be at work."""
+        return asyncio.get_running_loop().time() - self._away_since_s < _RESTART_S
 
     def _release_links(self, *, keep: Link | None) -> None:
         for link in self._links:
@@ -269,19 +284,6 @@ class Connection:
                 state,
                 len(self.definitions),
             )
-
-    def _unavailable(self) -> ServerUnavailable | NeedsSignIn:
-        name = self.config.shown_title
-        if not self.config.enabled:
-            return ServerUnavailable(f"The server {name!r} is switched off.")
-        if self._failure is not None and self._failure.kind == "auth":
-            return NeedsSignIn(
-                f"The server {name!r} did not accept the orchestrator's token; check its token."
-            )
-        why = f": {self._failure}" if self._failure else ""
-        return ServerUnavailable(
-            f"The server {name!r} is away since {self._since}{why}. It is tried again by itself."
-        )
 
 
 def _known_list(url: str, peer: Peer, listing: ToolListing) -> CachedList:

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from orchestrator.errors import ToolError
+from orchestrator.errors import ServerUnavailable, ToolError
+from orchestrator.tools.config import ServerConfig
 
 FailureKind = Literal[
     "refused",  # no connection, so nothing was sent
@@ -44,3 +45,20 @@ class BadReply(ToolError):
     """The server answered with something that is not a usable result."""
 
     code = "bad_reply"
+
+
+def away(
+    config: ServerConfig, failure: ExchangeFailed | None, since: str
+) -> ServerUnavailable | NeedsSignIn:
+    """Return what a call to a server without a session ends with; `since` is an RFC 3339 time."""
+    name = config.shown_title
+    if not config.enabled:
+        return ServerUnavailable(f"The server {name!r} is switched off.")
+    if failure is not None and failure.kind == "auth":
+        return NeedsSignIn(
+            f"The server {name!r} did not accept the orchestrator's token; check its token."
+        )
+    why = f": {failure}" if failure else ""
+    return ServerUnavailable(
+        f"The server {name!r} is away since {since}{why}. It is tried again by itself."
+    )

@@ -226,6 +226,18 @@ async def test_a_server_restarted_between_calls_is_used_again_without_a_word(
         assert victim.journal_lines() == ["note note 0", "note note 1"]
 
 
+async def test_a_call_just_after_a_kill_waits_for_the_supervisor_to_restart_the_server(
+    victim: ServerProcess, tmp_path: Path
+):
+    async with aggregating(tmp_path, victim) as aggregator:
+        victim.kill()
+        calling = asyncio.create_task(called(aggregator, "one__write_note", text="late"))
+        await asyncio.to_thread(victim.start)
+        result = await calling
+        assert result.status == "done", result.error
+        assert victim.journal_lines() == ["note late"]
+
+
 async def test_a_restarted_server_comes_back_even_when_nobody_calls(
     victim: ServerProcess, tmp_path: Path
 ):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from servers.__main__ import main
+from servers.__main__ import _chosen, main
 from servers.kit.manifest import all_manifests
 
 
@@ -30,15 +30,28 @@ def test_the_list_for_programs_says_where_servers_are_and_what_tools_do(
         assert set(entry["tools"]) == set(manifest.tools)
 
 
-@pytest.mark.parametrize("arguments", [["run", "nothing_here"], ["up", "nothing_here"]])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "nothing_here"], "error: there is no manifest at"),
+        (["up", "nothing_here"], "error: none of these servers exists: nothing_here"),
+    ],
+)
 def test_an_unknown_server_is_named_in_one_line(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 1
-    assert "error: there is no manifest at" in capsys.readouterr().err
+    assert says in capsys.readouterr().err
 
 
 def test_a_wrong_port_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["run", "calculator", "--port", "70000"])
     assert "70000 is not a port" in capsys.readouterr().err
+
+
+def test_a_server_that_is_gone_keeps_no_other_from_starting(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert [manifest.name for manifest in _chosen(["gone", "calculator"])] == ["calculator"]
+    assert "gone is left out" in capsys.readouterr().err
