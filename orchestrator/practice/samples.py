@@ -35,21 +35,6 @@ def fibonacci(count: int) -> list[int]:
     return numbers[:count]
 ```
 
-## Mathematics
-
-Inline $e^{i\\pi} + 1 = 0$, and on a line of its own:
-
-$$\\int_0^1 x^2 \\, dx = \\frac{1}{3}$$
-
-## A diagram
-
-```mermaid
-graph LR
-  Question --> Model
-  Model --> Tool
-  Tool --> Answer
-```
-
 ---
 
 Characters from everywhere: Grüße, 日本語, עברית, 👩‍🚀.

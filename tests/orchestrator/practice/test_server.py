@@ -253,7 +253,7 @@ def test_other_messages_get_an_honest_introduction(sdk: openai.OpenAI) -> None:
 
 
 def test_demo_commands_show_the_page_at_work(sdk: openai.OpenAI) -> None:
-    assert "```mermaid" in say(sdk, "/markdown").message.content
+    assert "```python" in say(sdk, "/markdown").message.content
     assert say(sdk, "/long 3").message.content.count("**Paragraph") == 3
     assert say(sdk, "/long 99999999").message.content.count("**Paragraph") == 500
 
