@@ -5,7 +5,7 @@ A turn runs as a task of the server, never of a request: the one who asked may l
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -163,7 +163,7 @@ class ChatOrchestrator:
 
     async def follow(
         self, owner_id: str, turn_id: str, after: int, *, idle_s: float
-    ) -> AsyncIterator[list[StoredEvent]]:
+    ) -> AsyncGenerator[list[StoredEvent]]:
         """Return the turn's events above sequence number `after`, until it has ended.
 
         The iterator yields an empty list whenever nothing has happened for `idle_s`. Raises
@@ -182,7 +182,7 @@ class ChatOrchestrator:
 
     async def _stored_events(
         self, owner_id: str, turn_id: str, after: int, last_seq: int
-    ) -> AsyncIterator[list[StoredEvent]]:
+    ) -> AsyncGenerator[list[StoredEvent]]:
         while after < last_seq:
             events = await self._database.read(
                 turns.events_after, owner_id, turn_id, after, limit=_EVENTS_PER_READ

@@ -1,7 +1,7 @@
 """The events of a running turn: safe from kill -9 before anyone sees them, seen in their order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Literal, Protocol, get_args
 
 import msgspec
@@ -180,7 +180,7 @@ class TurnLog:
         if self.error is not None:
             raise self.error
 
-    async def follow(self, after: int, *, idle_s: float) -> AsyncIterator[list[StoredEvent]]:
+    async def follow(self, after: int, *, idle_s: float) -> AsyncGenerator[list[StoredEvent]]:
         """Yield the shown events above `after` in order until the turn has ended.
 
         Yields an empty list whenever nothing has happened for `idle_s`.
