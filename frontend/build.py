@@ -60,7 +60,9 @@ def modules(folder: Path) -> None:
         return
     started = time.monotonic()
     quiet = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
-    install = [*npm(), "ci", "--ignore-scripts", *quiet]
+    # One more try, not two with growing pauses: nobody sees what a bare machine waits for.
+    install = [*npm(), "ci", "--ignore-scripts", "--fetch-retries=1", *quiet]
+    say(f"installing {installed.relative_to(ROOT)}")
     subprocess.run(install, cwd=folder, env=environment(), check=True)
     (installed / STAMP).write_text(wanted)
     say(f"{installed.relative_to(ROOT)} installed in {time.monotonic() - started:.1f} s")
