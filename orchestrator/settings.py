@@ -17,12 +17,19 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from orchestrator.domain.approvals import PolicyMode
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 ENV_FILE = Path(".env")
 
 FLEET_VARIABLES = frozenset(
     f"FLOTILLA_{name}"
-    for name in ("SERVER_HOST", "SERVER_PORT", "SERVER_TOKEN", "ALLOWED_HOSTS", "ALLOW_REMOTE_BIND")
+    for name in (
+        *("SERVER_HOST", "SERVER_PORT", "SERVER_TOKEN", "ALLOWED_HOSTS", "ALLOW_REMOTE_BIND"),
+        *("OWNER", "ORCHESTRATOR_URL"),
+        *("TURN_MAX_SENDS", "TURN_MAX_DELETES", "TURN_MAX_SHARES"),
+        *("DAY_MAX_SENDS", "DAY_MAX_DELETES", "DAY_MAX_SHARES"),
+    )
 )
 """What the servers of the fleet read from the same file."""
 
@@ -38,7 +45,7 @@ class InvalidSettings(ValueError):
 
 def variable_of(field: str) -> str:
     """Return the name a field has in the environment: `port` is `FLOTILLA_PORT`."""
-    own_names = ("openrouter_", "turn_", "max_message_", "notify_")
+    own_names = ("openrouter_", "turn_", "day_", "max_message_", "notify_")
     return field.upper() if field.startswith(own_names) else f"FLOTILLA_{field.upper()}"
 
 
@@ -111,6 +118,16 @@ class Settings(BaseSettings):
     turn_max_duration_s: float = Field(600, gt=0, description="Seconds one turn may take.")
     turn_max_cost_microusd: int = Field(
         1_000_000, ge=0, description="Cost at which a turn ends, in millionths of a US dollar."
+    )
+    day_max_cost_microusd: int = Field(
+        10_000_000, ge=0, description="Cost of all turns of a day, in millionths of a US dollar."
+    )
+    approval_policy: PolicyMode = Field(
+        "ask",
+        description="ask, or quarantine: after a turn has read foreign text, no tool runs in it.",
+    )
+    approval_lifetime_h: float = Field(
+        72, gt=0, description="Hours after which an approval that nobody decided expires."
     )
     max_message_chars: int = Field(
         200_000, ge=1, description="Longest message a person may send, in characters."

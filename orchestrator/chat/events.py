@@ -73,6 +73,9 @@ class ToolCallFinished(_Event):
     structured: Any = None
     attachments: list[str] = Field(default_factory=list[str])
     error: str | None = None
+    sources: list[str] = Field(default_factory=list[str])
+    """Where foreign text in the result came from."""
+    undoable: bool = False
 
 
 class ApprovalRequested(_Event):
@@ -86,6 +89,9 @@ class ApprovalRequested(_Event):
     arguments: dict[str, Any]
     level: int
     reason: str
+    taint: list[str] = Field(default_factory=list[str])
+    """Where foreign text in the chat came from."""
+    undoable: bool = False
     expires_at: str
 
 
@@ -94,8 +100,11 @@ class ApprovalResolved(_Event):
 
     type: Literal["approval_resolved"] = "approval_resolved"
     approval_id: str
-    decision: Literal["approved", "denied", "expired"]
+    decision: Literal["approved", "denied", "expired", "cancelled"]
     by: str
+    arguments: dict[str, Any] | None = None
+    """What will run, where the owner changed the arguments."""
+    reason: str | None = None
 
 
 class QuestionAsked(_Event):

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.domain.tools import ToolCallStatus
+from orchestrator.domain.tools import Effect, ToolCallStatus
 
 Role = Literal["user", "assistant", "tool"]
 TurnState = Literal["running", "finished", "failed", "interrupted", "cancelled"]
@@ -61,6 +61,14 @@ class ToolCallRecord(Value):
     error: str | None = None
     started_at: str | None = None
     duration_ms: int | None = None
+    ran_arguments: dict[str, Any] | None = None
+    """What ran instead, where the owner changed the arguments on approving."""
+    effect: Effect | None = None
+    sources: list[str] = Field(default_factory=list[str])
+    """Where foreign text in the result came from; not empty when the tool is `untrusted`."""
+    undoable: bool = False
+    """Whether one click reverses it."""
+    undone_at: str | None = None
 
 
 class Message(Value):
@@ -110,4 +118,6 @@ class Turn(Value):
     cost_microusd: int = 0
     created_at: str
     finished_at: str | None = None
+    waiting_since: str | None = None
+    """Set while a running turn waits for approvals; it then survives a restart."""
     last_seq: int = 0

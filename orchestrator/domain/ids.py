@@ -3,7 +3,7 @@
 import secrets
 import time
 
-PREFIXES = ("own", "ses", "msg", "turn", "call", "use", "aud", "tok", "login")
+PREFIXES = ("own", "ses", "msg", "turn", "call", "use", "aud", "tok", "login", "appr", "stand")
 
 
 def new_id(prefix: str) -> str:

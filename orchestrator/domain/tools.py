@@ -8,6 +8,12 @@ ToolCallStatus = Literal["done", "failed", "denied", "cancelled", "unknown"]
 ServerState = Literal[
     "connecting", "ready", "degraded", "unavailable", "needs_sign_in", "disabled", "changed"
 ]
+Label = Literal["read", "write", "destructive", "private", "untrusted", "egress"]
+"""What a tool can do to the owner's world; a server of the fleet says it in its manifest."""
+Effect = Literal["change", "send", "delete", "share"]
+"""What a tool that is not read-only does, as limits count it."""
+ALL_EFFECTS: frozenset[Label] = frozenset({"write", "untrusted", "egress"})
+"""What is assumed of every tool of a third party, whatever it says."""
 ProgressHandler = Callable[[float, float | None, str | None], None]
 """Called with (progress, total, message) whenever the tool reports progress."""
 
@@ -27,6 +33,40 @@ class ToolDefinition:
     read_only: bool
     """True only when a trusted server says that the tool changes nothing."""
     idempotent: bool
+    labels: frozenset[Label] = ALL_EFFECTS
+    level: int = 2
+    """0 runs, 1 runs and tells, 2 asks and may be told not to, 3 asks every time."""
+    effect: Effect | None = "change"
+    """None exactly when the tool is read-only."""
+    destinations: tuple[str, ...] = ()
+    """Arguments that say where something goes: recipients, channels, addresses."""
+    undoable: bool = False
+    """Whether its server names a tool that reverses it."""
+
+    @property
+    def reaches_out(self) -> bool:
+        """Whether it changes something or sends something out of the owner's world."""
+        return bool(self.labels & {"write", "egress"})
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What goes along with a call so that its server can judge and record it."""
+
+    turn_id: str | None = None
+    grant: str | None = None
+    """A signed grant for exactly these arguments, where one is needed."""
+    taint: tuple[str, ...] = ()
+    """Where foreign text in the turn came from, in words for the owner."""
+
+
+@dataclass(frozen=True, slots=True)
+class UndoCall:
+    """The call that reverses another."""
+
+    tool: str
+    """Qualified name."""
+    arguments: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +89,7 @@ class ToolResult:
     error: str | None = None
     """One sentence for the person, set exactly when `status` is not `done`."""
     error_code: str | None = None
+    undo: UndoCall | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import re
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from mcp.types import ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -33,8 +33,21 @@ class Label(StrEnum):
     EGRESS = "egress"
 
 
+class Effect(StrEnum):
+    """What a tool that writes does, as limits count it."""
+
+    CHANGE = "change"
+    SEND = "send"
+    DELETE = "delete"
+    SHARE = "share"
+
+
+ASKS = 2
+"""The lowest level that needs an approval."""
+
+
 class ToolManifest(BaseModel):
-    """Labels and approval level of one tool."""
+    """Labels, approval level and what the gate has to know of one tool."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,6 +55,16 @@ class ToolManifest(BaseModel):
     level: Literal[0, 1, 2, 3] = 0
     title: str | None = None
     idempotent: bool | None = None
+    effect: Effect | None = None
+    """Only where the labels do not say it: see `kind_of_effect`."""
+    counted_by: str | None = None
+    """The argument whose length is the number of effects: the ids of a bulk tool."""
+    destinations: tuple[str, ...] = ()
+    """Arguments that say where something goes: recipients, channels, addresses."""
+    account: str | None = None
+    """The argument that names the account, shown on approval."""
+    undo: ToolName | None = None
+    """The tool of this server that reverses it; without one it cannot be undone."""
 
     @model_validator(mode="after")
     def _labels_fit_level(self) -> Self:
@@ -56,9 +79,41 @@ class ToolManifest(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _only_changes_have_effects(self) -> Self:
+        for field in ("effect", "counted_by", "undo"):
+            if self.is_read_only and getattr(self, field) is not None:
+                raise ValueError(f"`{field}` is for tools with the label `write`")
+        return self
+
     @property
     def is_read_only(self) -> bool:
         return Label.WRITE not in self.labels
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether calls are journalled and audited: it changes or sends something, or asks."""
+        return self.level >= ASKS or bool(self.labels & {Label.WRITE, Label.EGRESS})
+
+    @property
+    def kind_of_effect(self) -> Effect | None:
+        """What limits count it as: the declared effect, else what the labels suggest."""
+        if self.is_read_only or self.effect is not None:
+            return self.effect
+        if Label.DESTRUCTIVE in self.labels:
+            return Effect.DELETE
+        return Effect.SEND if Label.EGRESS in self.labels else Effect.CHANGE
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """What a client that knows Flotilla reads in `_meta` of the listed tool."""
+        effect = self.kind_of_effect
+        policy: dict[str, Any] = {"labels": sorted(self.labels), "level": self.level}
+        policy |= {"effect": effect.value} if effect else {}
+        policy |= {"destinations": list(self.destinations)} if self.destinations else {}
+        policy |= {"account": self.account} if self.account else {}
+        policy |= {"undoable": True} if self.undo else {}
+        return policy
 
     @property
     def annotations(self) -> ToolAnnotations:
@@ -92,6 +147,9 @@ class Manifest(BaseModel):
             qualified = f"{self.name}__{tool}"
             if len(qualified) > MAX_QUALIFIED_NAME:
                 raise ValueError(f"{qualified!r} is over {MAX_QUALIFIED_NAME} characters")
+        for tool, said in self.tools.items():
+            if said.undo is not None and said.undo not in self.tools:
+                raise ValueError(f"{tool!r} is undone by {said.undo!r}, which is no tool")
         return self
 
     def title_of(self, tool: str) -> str:

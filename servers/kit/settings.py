@@ -21,6 +21,14 @@ class KitSettings(BaseSettings):
     server_token: SecretStr | None = Field(default=None, min_length=43)
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     allow_remote_bind: bool = False
+    owner: str = Field(default="owner", min_length=1, max_length=100)
+    orchestrator_url: str = "http://127.0.0.1:8000"
+    turn_max_sends: int = Field(default=5, ge=0)
+    turn_max_deletes: int = Field(default=10, ge=0)
+    turn_max_shares: int = Field(default=5, ge=0)
+    day_max_sends: int = Field(default=50, ge=0)
+    day_max_deletes: int = Field(default=100, ge=0)
+    day_max_shares: int = Field(default=20, ge=0)
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

@@ -65,6 +65,10 @@ export type ApprovalRequested = {
      */
     reason: string;
     /**
+     * Taint
+     */
+    taint?: Array<string>;
+    /**
      * Tool
      */
     tool: string;
@@ -76,6 +80,10 @@ export type ApprovalRequested = {
      * Type
      */
     type?: 'approval_requested';
+    /**
+     * Undoable
+     */
+    undoable?: boolean;
 };
 
 /**
@@ -89,13 +97,23 @@ export type ApprovalResolved = {
      */
     approval_id: string;
     /**
+     * Arguments
+     */
+    arguments?: {
+        [key: string]: unknown;
+    } | null;
+    /**
      * By
      */
     by: string;
     /**
      * Decision
      */
-    decision: 'approved' | 'denied' | 'expired';
+    decision: 'approved' | 'denied' | 'expired' | 'cancelled';
+    /**
+     * Reason
+     */
+    reason?: string | null;
     /**
      * Type
      */
@@ -849,6 +867,10 @@ export type ToolCallFinished = {
      */
     error?: string | null;
     /**
+     * Sources
+     */
+    sources?: Array<string>;
+    /**
      * Status
      */
     status: 'done' | 'failed' | 'denied' | 'cancelled' | 'unknown';
@@ -868,6 +890,10 @@ export type ToolCallFinished = {
      * Type
      */
     type?: 'tool_call_finished';
+    /**
+     * Undoable
+     */
+    undoable?: boolean;
 };
 
 /**
@@ -915,9 +941,19 @@ export type ToolCallRecord = {
      */
     duration_ms?: number | null;
     /**
+     * Effect
+     */
+    effect?: 'change' | 'send' | 'delete' | 'share' | null;
+    /**
      * Error
      */
     error?: string | null;
+    /**
+     * Ran Arguments
+     */
+    ran_arguments?: {
+        [key: string]: unknown;
+    } | null;
     /**
      * Read Only
      */
@@ -926,6 +962,10 @@ export type ToolCallRecord = {
      * Server
      */
     server: string;
+    /**
+     * Sources
+     */
+    sources?: Array<string>;
     /**
      * Started At
      */
@@ -950,6 +990,14 @@ export type ToolCallRecord = {
      * Tool Call Id
      */
     tool_call_id: string;
+    /**
+     * Undoable
+     */
+    undoable?: boolean;
+    /**
+     * Undone At
+     */
+    undone_at?: string | null;
 };
 
 /**
@@ -1033,6 +1081,10 @@ export type Turn = {
      * User Message Id
      */
     user_message_id: string | null;
+    /**
+     * Waiting Since
+     */
+    waiting_since?: string | null;
 };
 
 /**
