@@ -15,12 +15,14 @@ from mcp.types import CallToolRequestParams
 from pydantic import ValidationError
 
 from servers.kit.errors import TooLarge, argument_errors, reported_to_model
+from servers.kit.gate.undo import choose_undo_arguments
 from servers.kit.manifest import Manifest, ManifestError, load_manifest
 from servers.kit.output import check_result_size
 from servers.kit.schemas import inlined
 
 # A server's tools change only when it is restarted; clients re-list on reconnect anyway.
 LIST_TTL_S = 300
+POLICY_META = "flotilla/policy"
 
 Lifespan = TypeVar("Lifespan")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -80,6 +82,7 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
             title=self.manifest.title_of(name),
             annotations=self.manifest.tools[name].annotations,
             description=description,
+            meta={POLICY_META: self.manifest.tools[name].policy},
         )
         if tool.output_schema is None or "x-fastmcp-wrap-result" in tool.output_schema:
             raise TypeError(f"{self.name}: tool {name!r} must return a model, not a bare value")
@@ -88,6 +91,14 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         self._input_schemas[name] = tool.parameters
         self.add_tool(tool)
         return function
+
+    def undo_with(self, **arguments: Any) -> None:
+        """Says, from within a tool, what the tool that undoes it needs to be called with.
+
+        Only for what is neither in the result nor in the arguments under the same name. Raises
+        RuntimeError outside a call of a tool that writes.
+        """
+        choose_undo_arguments(arguments)
 
     @property
     def lifespan_value(self) -> Lifespan:

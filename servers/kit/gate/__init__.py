@@ -1,0 +1,1 @@
+"""What stands between a call and a tool that changes or sends something."""
