@@ -40,6 +40,8 @@ class ToolDefinition:
     """None exactly when the tool is read-only."""
     destinations: tuple[str, ...] = ()
     """Arguments that say where something goes: recipients, channels, addresses."""
+    account_argument: str | None = None
+    """The argument that names the account it works on."""
     undoable: bool = False
     """Whether its server names a tool that reverses it."""
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from orchestrator.domain.tools import (
+    Permit,
     ProgressHandler,
     ServerStatus,
     ToolDefinition,
@@ -20,7 +21,7 @@ from orchestrator.domain.tools import (
 from orchestrator.errors import NotFound, OutcomeUnknown, ToolError, ToolNotFound
 from orchestrator.tools.breaker import CircuitBreaker
 from orchestrator.tools.cache import ListCache
-from orchestrator.tools.calls import CallQueue
+from orchestrator.tools.calls import CallQueue, OutgoingCall
 from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.connection import Connection, Surroundings
 from orchestrator.tools.pins import PinStore, ToolChange, ToolPins
@@ -29,6 +30,7 @@ from orchestrator.tools.results import tool_result
 logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 5.0
+_NO_PERMIT = Permit()
 START_INTERVAL_S = 0.01
 """Opening a session costs 10 ms of CPU: thirty at once would keep the process from being ready."""
 
@@ -119,25 +121,22 @@ class MCPToolAggregator:
         arguments: Mapping[str, Any],
         *,
         call_id: str,
+        permit: Permit = _NO_PERMIT,
         timeout_s: float | None = None,
         on_progress: ProgressHandler | None = None,
     ) -> ToolResult:
         """Call a tool and return how it ended; a failure is a result too, not an exception.
 
-        Cancelling the caller cancels the tool on its server.
+        `call_id` and `permit` reach servers of the fleet only. Cancelling the caller cancels the
+        tool on its server.
         """
         route = self._routes.get(qualified_name)
         try:
             member, tool = self._callable(qualified_name, route)
             config = member.connection.config
-            result = await member.queue.call(
-                tool,
-                dict(arguments),
-                call_id=call_id,
-                timeout_s=timeout_s or config.call_timeout_s,
-                on_progress=on_progress,
-            )
-            return tool_result(result)
+            call = OutgoingCall(call_id, tool, dict(arguments), permit, on_progress)
+            result = await member.queue.call(call, timeout_s=timeout_s or config.call_timeout_s)
+            return tool_result(result, config)
         except OutcomeUnknown as error:
             return ToolResult("unknown", str(error), error=str(error), error_code=error.code)
         except ToolError as error:

@@ -2,12 +2,15 @@
 
 import asyncio
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.store.json_file import read_json_document, write_json_document
 from orchestrator.tools.definitions import ListedTool
+
+_VERSION: Final = 2
+"""Version 1 did not keep what a server says of the effects of its tools."""
 
 
 class CachedList(BaseModel):
@@ -15,7 +18,7 @@ class CachedList(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = _VERSION
     url: str = ""
     """A list is not believed after the server moved."""
     server_version: str | None = None
@@ -32,7 +35,8 @@ class ListCache:
     def read(self, server: str, url: str) -> CachedList:
         """Return the last list of this server at this address, or an empty one."""
         cached = read_json_document(self._path(server), CachedList, CachedList())
-        return cached if cached.url == url else CachedList()
+        is_good = cached.version == _VERSION and cached.url == url
+        return cached if is_good else CachedList()
 
     async def write(self, server: str, listing: CachedList) -> None:
         await asyncio.to_thread(write_json_document, self._path(server), listing)

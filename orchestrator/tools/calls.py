@@ -1,16 +1,29 @@
 """Runs one tool call on a server: queue, breaker, deadline, and a retry where that is safe."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 from mcp.types import CallToolResult
 
-from orchestrator.domain.tools import ProgressHandler, ToolDefinition
+from orchestrator.domain.tools import Permit, ProgressHandler, ToolDefinition
 from orchestrator.errors import OutcomeUnknown, ServerUnavailable, ToolError, ToolTimeout
+from orchestrator.tools.call_meta import call_meta
 from orchestrator.tools.connection import Connection
 from orchestrator.tools.failures import BadReply, ExchangeFailed, NeedsSignIn
 
 MAX_CONCURRENT_CALLS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingCall:
+    """One call of a tool, as often as it has to be sent."""
+
+    call_id: str
+    tool: ToolDefinition
+    arguments: dict[str, Any]
+    permit: Permit
+    on_progress: ProgressHandler | None
 
 
 class CallQueue:
@@ -20,25 +33,15 @@ class CallQueue:
         self._connection = connection
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
 
-    async def call(
-        self,
-        tool: ToolDefinition,
-        arguments: dict[str, Any],
-        *,
-        call_id: str,
-        timeout_s: float,
-        on_progress: ProgressHandler | None,
-    ) -> CallToolResult:
+    async def call(self, call: OutgoingCall, *, timeout_s: float) -> CallToolResult:
         """Return what the tool answered. Raises a ToolError that says what is known."""
         deadline = asyncio.get_running_loop().time() + timeout_s
         await self._take_slot(deadline)
         try:
             self._pass_breaker()
-            return await self._with_retry(
-                tool, arguments, call_id=call_id, deadline=deadline, on_progress=on_progress
-            )
+            return await self._with_retry(call, deadline)
         except ExchangeFailed as failure:
-            raise self._tool_error(tool, failure) from failure
+            raise self._tool_error(call.tool, failure) from failure
         finally:
             self._slots.release()
 
@@ -61,32 +64,25 @@ class CallQueue:
                 retry_after_s=wait_s,
             )
 
-    async def _with_retry(
-        self,
-        tool: ToolDefinition,
-        arguments: dict[str, Any],
-        *,
-        call_id: str,
-        deadline: float,
-        on_progress: ProgressHandler | None,
-    ) -> CallToolResult:
+    async def _with_retry(self, call: OutgoingCall, deadline: float) -> CallToolResult:
         connection = self._connection
+        is_ours = connection.config.trust == "fleet"
         is_last = False
         try:
             while True:
                 link = await connection.link_for_call(deadline)
                 try:
                     result = await link.call_tool(
-                        tool.name,
-                        arguments,
-                        call_id=call_id,
+                        call.tool.name,
+                        call.arguments,
+                        meta=call_meta(call.call_id, call.permit) if is_ours else None,
                         deadline=deadline,
-                        on_progress=on_progress,
+                        on_progress=call.on_progress,
                     )
                 except ExchangeFailed as failure:
                     self._report(failure)
                     connection.call_failed(link, failure)
-                    if is_last or not _may_repeat(tool, failure):
+                    if is_last or not _may_repeat(call.tool, failure):
                         raise
                     is_last = True
                 else:

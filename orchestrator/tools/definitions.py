@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from orchestrator.domain.tools import ToolDefinition
 from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.names import qualified_name
+from orchestrator.tools.policy import POLICY_KEY, effects_of
 
 MAX_TOOLS = 512
 MAX_SCHEMA_BYTES = 64 * 1024
@@ -37,10 +38,14 @@ class ListedTool(BaseModel):
     input_schema: dict[str, Any]
     output_schema: dict[str, Any] | None = None
     annotations: dict[str, Any] | None = None
+    policy: Any = None
+    """What stands under `flotilla/policy` in its `_meta`, not judged yet."""
 
     def canonical_json(self) -> str:
         """Return the same text for the same definition, whatever the order of its keys."""
-        return json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
+        # Without a policy the text stays what it was before there were any: pins hold its hash.
+        left_out = {"policy"} if self.policy is None else None
+        return json.dumps(self.model_dump(exclude=left_out), sort_keys=True, separators=(",", ":"))
 
 
 def listed_tool(tool: Tool) -> ListedTool:
@@ -55,6 +60,7 @@ def listed_tool(tool: Tool) -> ListedTool:
         annotations=annotations.model_dump(exclude_none=True, by_alias=True)
         if annotations
         else None,
+        policy=(tool.meta or {}).get(POLICY_KEY),
     )
 
 
@@ -96,8 +102,7 @@ class ToolListing:
 def definition_of(tool: ListedTool, server: ServerConfig) -> ToolDefinition:
     """Return the definition for a model; only our own fleet is believed about effects."""
     hints = tool.annotations or {}
-    is_trusted = server.trust == "fleet"
-    read_only = is_trusted and hints.get("readOnlyHint") is True
+    effects = effects_of(tool.policy, hints, server.trust)
     title = tool.title or hints.get("title")
     return ToolDefinition(
         qualified_name=qualified_name(server.id, tool.name),
@@ -106,8 +111,14 @@ def definition_of(tool: ListedTool, server: ServerConfig) -> ToolDefinition:
         title=visible_text(title, _MAX_TITLE_LENGTH) if isinstance(title, str) else tool.name,
         description=visible_text(tool.description or "", MAX_DESCRIPTION_LENGTH),
         input_schema=cast("dict[str, Any]", _visible_schema(tool.input_schema)),
-        read_only=read_only,
-        idempotent=read_only or (is_trusted and hints.get("idempotentHint") is True),
+        read_only=effects.read_only,
+        idempotent=effects.idempotent,
+        labels=effects.labels,
+        level=effects.level,
+        effect=effects.effect,
+        destinations=effects.destinations,
+        account_argument=effects.account_argument,
+        undoable=effects.undoable,
     )
 
 

@@ -20,6 +20,7 @@ from mcp.types import (
     Implementation,
     InputRequiredResult,
     PaginatedRequestParams,
+    RequestParamsMeta,
 )
 from pydantic import TypeAdapter, ValidationError
 
@@ -34,7 +35,6 @@ logger = logging.getLogger(__name__)
 OPEN_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 2.0
 _CLIENT_INFO = Implementation(name="flotilla", version="1")
-_CALL_ID_KEY = "flotilla/call_id"
 _MAX_MESSAGE = 500
 _MAX_PAGES = 50
 _SDK_ERRORS = (MCPError, ValidationError, RuntimeError, ClosedResourceError, BrokenResourceError)
@@ -140,7 +140,7 @@ class Link:
         tool: str,
         arguments: dict[str, Any],
         *,
-        call_id: str,
+        meta: RequestParamsMeta | None,
         deadline: float,
         on_progress: ProgressHandler | None,
     ) -> CallToolResult:
@@ -150,9 +150,7 @@ class Link:
         schema: a schema of a hostile server could keep the event loop busy for ever.
         """
         client = self._connected()
-        params = CallToolRequestParams(
-            name=tool, arguments=arguments, _meta={_CALL_ID_KEY: call_id}
-        )
+        params = CallToolRequestParams(name=tool, arguments=arguments, _meta=meta)
         request_deadline.set(deadline)
         self._calls += 1
         try:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from dataclasses import replace
 from typing import Any, assert_never
 
 from mcp.types import (
@@ -18,6 +19,9 @@ from mcp.types import (
 )
 
 from orchestrator.domain.tools import ToolMedia, ToolResult
+from orchestrator.tools.call_meta import undo_in
+from orchestrator.tools.config import ServerConfig
+from orchestrator.tools.gate_errors import gate_error_in
 
 MAX_TEXT_LENGTH = 32_000
 MAX_STRUCTURED_BYTES = 256 * 1024
@@ -27,8 +31,22 @@ _MAX_ERROR_LENGTH = 300
 _MAX_MIME_LENGTH = 100
 
 
-def tool_result(result: CallToolResult) -> ToolResult:
-    """Return the result in our words; text is capped, media are decoded, data comes once."""
+def tool_result(result: CallToolResult, server: ServerConfig) -> ToolResult:
+    """Return the result in our words; text is capped, media are decoded, data comes once.
+
+    Only a server of the fleet is believed about why it ran nothing and how to undo.
+    """
+    if server.trust != "fleet":
+        return _plain_result(result)
+    refusal = gate_error_in(result)
+    if refusal is not None:
+        text = capped_text(refusal.message)
+        error = text[:_MAX_ERROR_LENGTH]
+        return ToolResult(refusal.status, text, refusal.structured, (), error, refusal.code)
+    return replace(_plain_result(result), undo=undo_in(result, server))
+
+
+def _plain_result(result: CallToolResult) -> ToolResult:
     lines: list[str] = []
     media: list[ToolMedia] = []
     for block in result.content:

@@ -76,10 +76,10 @@ def _add_plain_tools(server: FastMCP) -> None:
         return InputRequiredResult(result_type="input_required", input_requests={"sure": request})
 
     @server.tool(annotations=READ_ONLY)
-    def call_id(ctx: Context) -> str:
-        """Return the call id that came with the call."""
-        meta = dict(ctx.request_context.meta or {})
-        return str(meta.get("flotilla/call_id"))
+    def meta(ctx: Context) -> dict[str, dict[str, object]]:
+        """Return what came with the call, apart from what MCP itself puts there."""
+        came = dict(ctx.request_context.meta or {})
+        return {"flotilla": {key: came[key] for key in came if key.startswith("flotilla/")}}
 
 
 def _add_tools_with_effects(server: FastMCP, journal: Path) -> None:

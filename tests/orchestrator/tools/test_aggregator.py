@@ -50,10 +50,10 @@ async def test_a_server_tells_its_version_and_its_tools(
             "add",
             "asking",
             "big",
-            "call_id",
             "echo",
             "failing",
             "image",
+            "meta",
             "slow",
             "write_note",
         )

@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from orchestrator.domain.tools import Permit
 from orchestrator.tools.aggregator import MCPToolAggregator
 from orchestrator.tools.calls import MAX_CONCURRENT_CALLS
 from orchestrator.tools.config import ServerConfig
@@ -29,9 +30,21 @@ async def test_a_call_returns_text_and_data(aggregate: Aggregate, server: Server
     assert (added.text, added.structured) == ('{"total":3.0}', {"total": 3.0})
 
 
-async def test_the_call_id_travels_with_the_call(aggregate: Aggregate, server: ServerProcess):
-    async with aggregate(toy(server)) as aggregator:
-        assert (await call(aggregator, "call_id")).text == "call_1"
+async def test_a_permit_travels_to_our_own_servers_and_nothing_to_a_third_party(
+    aggregate: Aggregate, server: ServerProcess
+):
+    permit = Permit(turn_id="turn_1", grant="signed", taint=("mail from x",))
+    async with aggregate(toy(server), toy(server, id="foreign", trust="third_party")) as aggregator:
+        ours = await aggregator.call("toy__meta", {}, call_id="call_1", permit=permit)
+        theirs = await aggregator.call("foreign__meta", {}, call_id="call_1", permit=permit)
+    assert ours.structured["flotilla"] == {
+        "flotilla/call_id": "call_1",
+        "flotilla/approvals": "caller",
+        "flotilla/turn_id": "turn_1",
+        "flotilla/grant": "signed",
+        "flotilla/taint": ["mail from x"],
+    }
+    assert theirs.structured["flotilla"] == {}
 
 
 async def test_an_image_comes_as_bytes(aggregate: Aggregate, server: ServerProcess):

@@ -1,5 +1,7 @@
+import pytest
 from mcp.types import Tool
 
+from orchestrator.domain.tools import ALL_EFFECTS, ToolDefinition
 from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.definitions import (
     MAX_DESCRIPTION_LENGTH,
@@ -12,6 +14,7 @@ from orchestrator.tools.definitions import (
 
 FLEET = ServerConfig(id="mail", url="http://127.0.0.1:1/mcp")
 THIRD_PARTY = FLEET.model_copy(update={"trust": "third_party"})
+READ_ONLY = {"readOnlyHint": True}
 
 
 def tool(name: str = "send", **more: object) -> Tool:
@@ -58,6 +61,72 @@ def test_only_our_own_servers_are_believed_about_effects():
     ours, theirs = definition_of(listed, FLEET), definition_of(listed, THIRD_PARTY)
     assert (ours.read_only, ours.idempotent) == (True, True)
     assert (theirs.read_only, theirs.idempotent) == (False, False)
+
+
+def with_policy(
+    policy: object, *, hints: dict[str, bool] | None = None, server: ServerConfig = FLEET
+) -> ToolDefinition:
+    listed = listed_tool(tool(annotations=hints or {}, _meta={"flotilla/policy": policy}))
+    return definition_of(listed, server)
+
+
+def test_the_policy_of_our_own_server_is_taken_over():
+    said = {
+        "labels": ["egress", "write"],
+        "level": 3,
+        "effect": "send",
+        "destinations": ["to", "cc"],
+        "account": "account",
+        "undoable": True,
+    }
+    definition = with_policy(said)
+    assert (definition.labels, definition.level) == (frozenset({"write", "egress"}), 3)
+    assert (definition.effect, definition.destinations) == ("send", ("to", "cc"))
+    assert (definition.account_argument, definition.undoable) == ("account", True)
+    assert definition.reaches_out
+
+
+def test_a_third_party_may_do_anything_whatever_it_claims():
+    harmless = {"labels": ["read"], "level": 0}
+    definition = with_policy(harmless, hints=READ_ONLY, server=THIRD_PARTY)
+    assert (definition.labels, definition.level) == (ALL_EFFECTS, 2)
+    assert (definition.read_only, definition.effect) == (False, "change")
+
+
+def test_without_a_policy_the_annotations_of_our_own_servers_count():
+    reads = definition_of(listed_tool(tool(annotations=READ_ONLY)), FLEET)
+    writes = definition_of(listed_tool(tool()), FLEET)
+    assert (reads.labels, reads.level, reads.effect) == (frozenset({"read"}), 0, None)
+    assert (writes.labels, writes.level, writes.effect) == (frozenset({"write"}), 2, "change")
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "none",
+        {},
+        {"labels": [], "level": 0},
+        {"labels": ["harmless"], "level": 0},
+        {"labels": ["read"], "level": 7},
+        {"labels": ["read"], "level": "0"},
+        {"labels": ["write"], "level": 1, "effect": "change"},
+        {"labels": ["read"], "level": 0, "effect": "send"},
+        {"labels": ["read"], "level": 0, "asks": False},
+    ],
+)
+def test_a_policy_that_is_not_understood_makes_nothing_harmless(policy: object):
+    definition = with_policy(policy, hints=READ_ONLY)
+    assert (definition.labels, definition.level) == (ALL_EFFECTS, 2)
+    assert not definition.read_only
+
+
+def test_a_policy_is_part_of_what_is_pinned_and_its_absence_is_not():
+    asks, runs = (
+        listed_tool(tool(_meta={"flotilla/policy": {"labels": ["write"], "level": level}}))
+        for level in (2, 1)
+    )
+    assert asks.canonical_json() != runs.canonical_json()
+    assert "policy" not in listed_tool(tool()).canonical_json()
 
 
 def test_a_listing_is_sorted_and_keeps_the_first_of_two_equal_names():

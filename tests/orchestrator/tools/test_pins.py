@@ -23,9 +23,10 @@ def test_all_tools_are_pinned_the_first_time_a_server_is_seen(pins: PinsInMemory
         tool(title="Send"),
         tool(output_schema={"type": "object"}),
         tool(annotations={"readOnlyHint": True}),
+        tool(policy={"labels": ["write"], "level": 1, "effect": "send"}),
         ListedTool(name="send", description="Send a mail.", input_schema={"type": "string"}),
     ],
-    ids=["description", "title", "output schema", "annotations", "input schema"],
+    ids=["description", "title", "output schema", "annotations", "policy", "input schema"],
 )
 def test_a_changed_tool_is_held_back_with_its_difference(pins: PinsInMemory, changed: ListedTool):
     ToolPins(pins).review("mail", "third_party", "1", [tool()])

@@ -1,15 +1,26 @@
 import base64
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp.types import CallToolResult
 
-from orchestrator.domain.tools import ToolMedia, ToolResult
+from orchestrator.domain.tools import ToolMedia, ToolResult, UndoCall
+from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.results import MAX_TEXT_LENGTH, capped_text, tool_result
 
+FLEET = ServerConfig(id="mail", url="http://127.0.0.1:1/mcp")
+THIRD_PARTY = FLEET.model_copy(update={"trust": "third_party"})
 
-def result(*content: dict[str, object], **more: object) -> ToolResult:
-    return tool_result(CallToolResult.model_validate({"content": content, **more}))
+
+def result(*content: dict[str, object], server: ServerConfig = FLEET, **more: object) -> ToolResult:
+    return tool_result(CallToolResult.model_validate({"content": content, **more}), server)
+
+
+def refused(code: str, server: ServerConfig = FLEET, **more: str) -> ToolResult:
+    error = {"code": code, "message": "Send it? Ask the owner.", **more}
+    told = text("Send it? Ask the owner.")
+    return result(told, server=server, isError=True, structuredContent={"error": error})
 
 
 def text(value: str) -> dict[str, object]:
@@ -111,3 +122,40 @@ def test_a_cut_never_separates_the_halves_of_a_character():
     value = "\ud83d\ude00" * MAX_TEXT_LENGTH
     kept = capped_text(value).rpartition("\n[cut here: ")[0]
     assert kept.endswith("\ude00")
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("approval_required", "failed"),
+        ("grant_refused", "failed"),
+        ("arguments_differ", "failed"),
+        ("denied", "denied"),
+        ("approval_expired", "denied"),
+        ("outcome_unknown", "unknown"),
+        ("in_progress", "unknown"),
+    ],
+)
+def test_an_error_of_the_gate_keeps_its_code_and_reads_as_a_sentence(code: str, status: str):
+    ended = refused(code, why="the limit of 20 sends a day is reached")
+    assert (ended.status, ended.error_code) == (status, code)
+    assert ended.text == ended.error == "Send it? Ask the owner."
+    assert ended.structured["error"]["why"] == "the limit of 20 sends a day is reached"
+
+
+def test_a_third_party_cannot_give_an_error_the_code_of_a_gate():
+    ended = refused("denied", THIRD_PARTY)
+    assert (ended.status, ended.error_code) == ("failed", "tool_failed")
+
+
+def test_a_code_that_is_no_code_is_an_ordinary_error():
+    assert refused("Not a code").error_code == "tool_failed"
+
+
+def test_the_inverse_of_a_call_is_kept_for_our_own_servers():
+    meta = {"flotilla/undo": {"tool": "restore", "arguments": {"id": "m1"}}}
+    ours = result(text("deleted"), _meta=meta)
+    theirs = result(text("deleted"), _meta=meta, server=THIRD_PARTY)
+    assert ours.undo == UndoCall("mail__restore", {"id": "m1"})
+    assert theirs.undo is None
+    assert result(text("deleted"), _meta={"flotilla/undo": "restore"}).undo is None
