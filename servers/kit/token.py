@@ -1,4 +1,4 @@
-"""The secret a client must show: one per server, 256 bits, made once."""
+"""The secrets a server shares with those who may use it: in files, 256 bits each, made once."""
 
 import os
 import re
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from servers.kit.settings import KitSettings, SystemdSettings
 
-TOKEN_BYTES = 32
+SECRET_BYTES = 32
 CREDENTIAL_NAME = "server_token"
 
 
 class TokenError(Exception):
-    """A token file cannot be used; the message says which one and what to do."""
+    """A file with a secret cannot be used; the message says which one and what to do."""
 
 
 def token_file(server: str) -> Path:
@@ -22,17 +22,24 @@ def token_file(server: str) -> Path:
 
 
 def server_token(server: str, settings: KitSettings, systemd: SystemdSettings) -> str:
-    """The server's token: from the environment, else a systemd credential, else its file.
+    """What a client must show: from the environment, else as `kept_secret` says.
 
-    The file is made when it is missing. Raises TokenError when one exists but holds no token.
+    Raises TokenError.
     """
     if settings.server_token is not None:
         return settings.server_token.get_secret_value()
+    return kept_secret(settings.data_dir / token_file(server), CREDENTIAL_NAME, systemd)
+
+
+def kept_secret(path: Path, credential: str, systemd: SystemdSettings) -> str:
+    """The secret in the systemd credential of that name, else in the file at `path`.
+
+    The file is made when it is missing. Raises TokenError when one exists but holds no secret.
+    """
     if systemd.credentials_directory is not None:
-        credential = systemd.credentials_directory / CREDENTIAL_NAME
-        if credential.is_file():
-            return _checked(credential)
-    path = settings.data_dir / token_file(server)
+        given = systemd.credentials_directory / credential
+        if given.is_file():
+            return _checked(given)
     if not path.exists():
         _create(path)
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -47,7 +54,7 @@ def _create(path: Path) -> None:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(TOKEN_BYTES))
+            file.write(secrets.token_urlsafe(SECRET_BYTES))
             file.flush()
             os.fsync(file.fileno())
         # A link fails when the name is taken, as O_EXCL does, but never shows a half-written file.
@@ -59,7 +66,7 @@ def _create(path: Path) -> None:
 
 
 def _checked(path: Path) -> str:
-    token = path.read_text(encoding="ascii", errors="replace").strip()
-    if not re.fullmatch(r"[A-Za-z0-9_-]{43,}", token):
-        raise TokenError(f"{path} holds no token (43 or more of A-Za-z0-9_-): delete the file")
-    return token
+    secret = path.read_text(encoding="ascii", errors="replace").strip()
+    if not re.fullmatch(r"[A-Za-z0-9_-]{43,}", secret):
+        raise TokenError(f"{path} holds no secret (43 or more of A-Za-z0-9_-): delete the file")
+    return secret

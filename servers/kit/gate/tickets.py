@@ -1,0 +1,193 @@
+"""Tickets: approvals a server asks for itself, for clients that can neither grant nor elicit."""
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from servers.kit.gate import audit, journal
+from servers.kit.gate.journal import Call
+from servers.kit.manifest import Effect
+
+LIFE_S = 72 * 3_600
+"""How long an owner has to decide, and a client to come back and run what was approved."""
+
+TicketState = Literal["pending", "approved", "denied", "expired", "used"]
+Reason = Literal["level", "limit"]
+
+
+class TicketClosed(Exception):
+    """A ticket cannot be decided so; the message says what became of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One call that waits, or waited, for the owner."""
+
+    ticket_id: str
+    call: Call
+    """Its `call_id` is the one it runs under once it is approved."""
+    arguments: dict[str, Any]
+    reason: Reason
+    why: str
+    """A sentence for the owner."""
+    state: TicketState
+    created_at: float
+    expires_at: float
+    decided_by: audit.DecidedBy | None
+    decision_reason: str | None
+    """What the owner said on denying."""
+    approval_id: str | None
+    """The orchestrator's id of it, once that knows."""
+    approval_url: str | None
+
+
+_COLUMNS = """ticket_id, call, arguments, reason, why, state, created_at, expires_at,
+    decided_by, decision_reason, approval_id, approval_url"""
+
+
+def open_ticket(
+    conn: sqlite3.Connection,
+    call: Call,
+    arguments: Mapping[str, Any],
+    *,
+    reason: Reason,
+    why: str,
+    now_s: float,
+) -> Ticket:
+    """The open ticket for exactly this call, made when there is none.
+
+    Open is every ticket that is not used up; the same call asked for twice has one.
+    """
+    if (existing := find(conn, call.hash, now_s)) is not None:
+        return existing
+    ticket_id = f"ticket_{secrets.token_hex(8)}"
+    conn.execute(
+        "INSERT INTO tickets (ticket_id, hash, call, arguments, reason, why, state, created_at,"
+        " expires_at) VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?)",
+        (
+            ticket_id,
+            call.hash,
+            json.dumps(asdict(call)),
+            json.dumps(dict(arguments)),
+            reason,
+            why,
+            now_s,
+            now_s + LIFE_S,
+        ),
+    )
+    return get(conn, ticket_id)
+
+
+def find(conn: sqlite3.Connection, call_hash: str, now_s: float) -> Ticket | None:
+    """The open ticket for a call of that hash. Needs a write: it may have to expire it first."""
+    expire(conn, now_s)
+    return _one(conn, "hash = ? AND state <> 'used'", call_hash)
+
+
+def get(conn: sqlite3.Connection, ticket_id: str) -> Ticket:
+    """The ticket of that id. Raises LookupError."""
+    if (ticket := _one(conn, "ticket_id = ?", ticket_id)) is None:
+        raise LookupError(f"there is no approval {ticket_id!r}")
+    return ticket
+
+
+def pending(conn: sqlite3.Connection, now_s: float) -> list[Ticket]:
+    """What waits for the owner, oldest first."""
+    rows = conn.execute(
+        f"SELECT {_COLUMNS} FROM tickets WHERE state = 'pending' AND expires_at > ?"  # noqa: S608
+        " ORDER BY created_at",
+        (now_s,),
+    )
+    return [_ticket(row) for row in rows]
+
+
+def decide(
+    conn: sqlite3.Connection,
+    ticket_id: str,
+    *,
+    approve: bool,
+    by: audit.DecidedBy,
+    reason: str | None = None,
+    now_s: float,
+) -> Ticket:
+    """The ticket as decided; a denial has its audit row. The same decision again changes nothing.
+
+    Raises LookupError, and TicketClosed when it was decided otherwise, expired or was used.
+    """
+    expire(conn, now_s)
+    ticket = get(conn, ticket_id)
+    state: TicketState = "approved" if approve else "denied"
+    if ticket.state == state:
+        return ticket
+    if ticket.state != "pending":
+        by_whom = f" ({ticket.decided_by})" if ticket.decided_by else ""
+        raise TicketClosed(f"Approval {ticket_id} is {ticket.state} already{by_whom}.")
+    conn.execute(
+        "UPDATE tickets SET state = ?, decided_by = ?, decision_reason = ? WHERE ticket_id = ?",
+        (state, by, reason, ticket_id),
+    )
+    decided = get(conn, ticket_id)
+    if not approve:
+        journal.note_refusal(conn, replace(decided.call, decided_by=by), "denied", now_s)
+    return decided
+
+
+def link(conn: sqlite3.Connection, ticket_id: str, approval_id: str, approval_url: str) -> None:
+    """Notes under which id, and where, the orchestrator shows this ticket."""
+    conn.execute(
+        "UPDATE tickets SET approval_id = ?, approval_url = ? WHERE ticket_id = ?",
+        (approval_id, approval_url, ticket_id),
+    )
+
+
+def use_up(conn: sqlite3.Connection, ticket_id: str) -> None:
+    """Closes a ticket whose end the client was told: the next such call is a new one."""
+    conn.execute("UPDATE tickets SET state = 'used' WHERE ticket_id = ?", (ticket_id,))
+
+
+def expire(conn: sqlite3.Connection, now_s: float) -> list[str]:
+    """Expires tickets nobody decided in time, or that were approved and never run.
+
+    Adds their audit rows and returns their ids.
+    """
+    rows = conn.execute(
+        f"SELECT {_COLUMNS} FROM tickets WHERE expires_at <= ? AND (state = 'pending'"  # noqa: S608
+        " OR state = 'approved' AND json_extract(call, '$.call_id') NOT IN"
+        " (SELECT call_id FROM calls))",
+        (now_s,),
+    ).fetchall()
+    tickets = [_ticket(row) for row in rows]
+    for ticket in tickets:
+        conn.execute(
+            "UPDATE tickets SET state = 'expired' WHERE ticket_id = ?", (ticket.ticket_id,)
+        )
+        journal.note_refusal(conn, ticket.call, "expired", now_s)
+    return [ticket.ticket_id for ticket in tickets]
+
+
+def purge(conn: sqlite3.Connection, now_s: float) -> None:
+    """Forgets tickets that are no longer pending and older than the journal keeps calls."""
+    conn.execute(
+        "DELETE FROM tickets WHERE state <> 'pending' AND created_at < ?",
+        (now_s - journal.KEPT_S,),
+    )
+
+
+def _one(conn: sqlite3.Connection, where: str, value: str) -> Ticket | None:
+    row = conn.execute(
+        f"SELECT {_COLUMNS} FROM tickets WHERE {where}",  # noqa: S608, own text
+        (value,),
+    ).fetchone()
+    return None if row is None else _ticket(row)
+
+
+def _ticket(row: tuple[Any, ...]) -> Ticket:
+    ticket_id, call, arguments, *rest = row
+    fields = json.loads(call)
+    fields["labels"] = tuple(fields["labels"])
+    fields["taint"] = tuple(fields["taint"])
+    fields["effect"] = Effect(fields["effect"]) if fields["effect"] else None
+    return Ticket(ticket_id, Call(**fields), json.loads(arguments), *rest)
