@@ -74,6 +74,11 @@ def ensure_owner(conn: Connection) -> Owner:
     return Owner(**row)
 
 
+def owner_name(conn: Connection, owner_id: str) -> str:
+    """Return the name that grants carry."""
+    return conn.execute(select(owners.c.name).where(owners.c.id == owner_id)).scalar_one()
+
+
 def add_sign_in_link(
     conn: Connection, owner_id: str, *, code_hash: str, expires_at: str, actor: str
 ) -> None:

@@ -1,0 +1,106 @@
+"""Grants: what shows a server that the owner allowed exactly one call.
+
+A grant is `PAYLOAD.SIGNATURE`, both in base64url without padding: the payload is canonical JSON,
+the signature the HMAC-SHA256 of the first part under a key that only this server and we can read.
+It is not the server's bearer token, which every MCP client of the owner has.
+"""
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from orchestrator.approvals.canonical import call_hash, canonical_json
+from orchestrator.errors import ToolError
+
+LIFE_S = 600
+"""Long enough for a slow connection: a grant is minted when the call is sent."""
+
+KEY_BYTES = 32
+
+GrantScope = Literal["once", "standing"]
+"""`standing` does not open level 3, nor a limit."""
+
+
+class GrantKeys:
+    """Signs grants with one key per server, in `data_dir`/grant_keys/SERVER."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._folder = data_dir / "grant_keys"
+
+    def mint(
+        self,
+        server: str,
+        tool: str,
+        *,
+        owner: str,
+        call_id: str,
+        arguments: Mapping[str, Any],
+        scope: GrantScope,
+        by: str,
+        taint: Sequence[str] = (),
+        grant_id: str,
+    ) -> str:
+        """Return a grant for this call, good for ten minutes.
+
+        `tool` is the server's own name of it, `owner` the owner's name. The server binds `grant_id`
+        to the first `call_id` it comes with. The key is made when the server has none yet. Raises
+        ToolError when the key file cannot be used, ValueError for arguments that are not JSON.
+        """
+        payload = {
+            "v": 1,
+            "id": grant_id,
+            "owner": owner,
+            "server": server,
+            "tool": tool,
+            "call_id": call_id,
+            "hash": call_hash(owner=owner, server=server, tool=tool, arguments=arguments),
+            "exp": int(time.time()) + LIFE_S,
+            "scope": scope,
+            "by": by,
+            "taint": list(taint),
+        }
+        signed = _base64url(canonical_json(payload))
+        key = self._key(server)
+        return f"{signed}.{_base64url(hmac.digest(key, signed.encode(), hashlib.sha256))}"
+
+    def _key(self, server: str) -> bytes:
+        """Read anew each time, so that a key the owner changed is used at once."""
+        path = self._folder / server
+        if not path.exists():
+            _create(path)
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise ToolError(f"{path} can be read by other users: run `chmod 600 {path}`.")
+        text = path.read_text(encoding="ascii", errors="replace").strip()
+        if not re.fullmatch(r"[A-Za-z0-9_-]{43,}", text):
+            raise ToolError(f"{path} holds no key: delete it and start its server again.")
+        return text.encode()
+
+
+def _create(path: Path) -> None:
+    """Make the file, complete from the first moment; whoever comes second keeps the first's."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        # A link fails when the name is taken, and never shows a half-written file.
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+def _base64url(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")

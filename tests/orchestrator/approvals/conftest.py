@@ -1,0 +1,3 @@
+from tests.orchestrator.store.conftest import database
+
+__all__ = ["database"]
