@@ -44,6 +44,8 @@ class ToolDefinition:
     """The argument that names the account it works on."""
     undoable: bool = False
     """Whether its server names a tool that reverses it."""
+    is_journalled: bool = False
+    """Whether its server runs a call id at most once and remembers how that ended."""
 
     @property
     def reaches_out(self) -> bool:

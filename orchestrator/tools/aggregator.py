@@ -24,7 +24,9 @@ from orchestrator.tools.cache import ListCache
 from orchestrator.tools.calls import CallQueue, OutgoingCall
 from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.connection import Connection, Surroundings
+from orchestrator.tools.failures import ExchangeFailed, unreadable
 from orchestrator.tools.pins import PinStore, ToolChange, ToolPins
+from orchestrator.tools.records import AuditRows, CallRecord, ServerRecords
 from orchestrator.tools.results import tool_result
 
 logger = logging.getLogger(__name__)
@@ -66,9 +68,11 @@ class MCPToolAggregator:
         self._pins = ToolPins(pins)
         self._clock = clock
         self._jitter = jitter
+        ssl_context = ssl_context or ssl.create_default_context()
+        self._records = ServerRecords(token_for, ssl_context)
         self._around = Surroundings(
             token_for=token_for,
-            ssl_context=ssl_context or ssl.create_default_context(),
+            ssl_context=ssl_context,
             pins=self._pins,
             cache=ListCache(cache_dir),
             on_change=self._connection_changed,
@@ -109,11 +113,9 @@ class MCPToolAggregator:
 
     def accept(self, server: str, tool: str) -> None:
         """Let a held-back tool be called from now on. Raises NotFound when none is held back."""
-        member = self._members.get(server)
-        if member is None:
-            raise NotFound(f"no server {server!r} is configured")
+        self._configured(server)
         self._pins.accept(server, tool)
-        member.connection.review()
+        self._members[server].connection.review()
 
     async def call(
         self,
@@ -148,6 +150,26 @@ class MCPToolAggregator:
             may_have_run = route is not None and not route[1].read_only
             status = "unknown" if may_have_run else "failed"
             return ToolResult(status, text, error=text, error_code="internal")
+
+    async def audit_rows(self, server: str, *, after: int = 0, limit: int = 100) -> AuditRows:
+        """Return rows of a server's audit trail with a position above `after`, oldest first.
+
+        Raises NotFound when no such server of the fleet is configured, ToolError when it cannot
+        tell.
+        """
+        config = self._configured(server)
+        try:
+            return await self._records.audit_rows(config, after=after, limit=limit)
+        except ExchangeFailed as failure:
+            raise unreadable(config, failure) from failure
+
+    async def call_record(self, server: str, call_id: str) -> CallRecord:
+        """Return what the journal of a server knows of a call. Raises as `audit_rows` does."""
+        config = self._configured(server)
+        try:
+            return await self._records.call_record(config, call_id)
+        except ExchangeFailed as failure:
+            raise unreadable(config, failure) from failure
 
     async def reconfigure(self, configs: Iterable[ServerConfig]) -> None:
         """Apply another list of servers; calls in flight on servers that leave may end first."""
@@ -196,6 +218,12 @@ class MCPToolAggregator:
         if late:
             await asyncio.wait(late, timeout=CLOSE_TIMEOUT_S)
 
+    def _configured(self, server: str) -> ServerConfig:
+        member = self._members.get(server)
+        if member is None:
+            raise NotFound(f"no server {server!r} is configured")
+        return member.connection.config
+
     def _callable(
         self, qualified_name: str, route: "tuple[_Member, ToolDefinition] | None"
     ) -> "tuple[_Member, ToolDefinition]":
@@ -215,7 +243,7 @@ class MCPToolAggregator:
         connection = Connection(config, self._around, breaker=breaker)
         start_after_s = len(self._members) * START_INTERVAL_S
         task = asyncio.create_task(connection.run(start_after_s), name=f"server {config.id}")
-        return _Member(connection, CallQueue(connection), task)
+        return _Member(connection, CallQueue(connection, self._records), task)
 
     def _let_go(self, member: _Member) -> None:
         member.connection.stop()

@@ -1,6 +1,7 @@
-"""Runs one tool call on a server: queue, breaker, deadline, and a retry where that is safe."""
+"""Runs one tool call on a server: queue, breaker, deadline, and repeats where they are safe."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,9 @@ from orchestrator.errors import OutcomeUnknown, ServerUnavailable, ToolError, To
 from orchestrator.tools.call_meta import call_meta
 from orchestrator.tools.connection import Connection
 from orchestrator.tools.failures import BadReply, ExchangeFailed, NeedsSignIn
+from orchestrator.tools.records import ServerRecords
+
+logger = logging.getLogger(__name__)
 
 MAX_CONCURRENT_CALLS = 8
 
@@ -25,12 +29,18 @@ class OutgoingCall:
     permit: Permit
     on_progress: ProgressHandler | None
 
+    @property
+    def may_run_again(self) -> bool:
+        """Whether sending it twice takes effect once: the tool says so, or its server's journal."""
+        return self.tool.idempotent or self.tool.is_journalled
+
 
 class CallQueue:
     """Lets a bounded number of calls at once through to one server."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, records: ServerRecords) -> None:
         self._connection = connection
+        self._records = records
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
 
     async def call(self, call: OutgoingCall, *, timeout_s: float) -> CallToolResult:
@@ -38,9 +48,12 @@ class CallQueue:
         deadline = asyncio.get_running_loop().time() + timeout_s
         await self._take_slot(deadline)
         try:
-            self._pass_breaker()
-            return await self._with_retry(call, deadline)
+            return await self._through_breaker(call, deadline)
         except ExchangeFailed as failure:
+            if call.tool.is_journalled and not failure.surely_did_not_run:
+                recorded = await self._recorded_end(call)
+                if recorded is not None:
+                    return recorded
             raise self._tool_error(call.tool, failure) from failure
         finally:
             self._slots.release()
@@ -55,7 +68,7 @@ class CallQueue:
                 f"The server {name!r} is busy with other calls; this one was not started."
             ) from error
 
-    def _pass_breaker(self) -> None:
+    async def _through_breaker(self, call: OutgoingCall, deadline: float) -> CallToolResult:
         breaker = self._connection.breaker
         if not breaker.try_pass():
             name, wait_s = self._connection.config.shown_title, breaker.retry_after_s
@@ -63,36 +76,64 @@ class CallQueue:
                 f"The server {name!r} keeps failing and is left alone for {wait_s:.0f} s.",
                 retry_after_s=wait_s,
             )
+        try:
+            return await self._with_repeats(call, deadline)
+        except BaseException:
+            breaker.abandoned()
+            raise
 
-    async def _with_retry(self, call: OutgoingCall, deadline: float) -> CallToolResult:
+    async def _with_repeats(self, call: OutgoingCall, deadline: float) -> CallToolResult:
+        """Send until it is answered: once more when it surely did not run, once when it may have.
+
+        Raises ExchangeFailed for the first try that may have run, else for the last one.
+        """
+        lost: ExchangeFailed | None = None
+        was_turned_away = False
+        while True:
+            try:
+                return await self._send(call, deadline)
+            except ExchangeFailed as failure:
+                if failure.kind in ("refused", "session_lost") and not was_turned_away:
+                    was_turned_away = True
+                elif failure.kind == "broken" and call.may_run_again and lost is None:
+                    lost = failure
+                else:
+                    raise lost or failure from failure
+            except ToolError as away:
+                if lost is None:
+                    raise
+                raise lost from away
+
+    async def _send(self, call: OutgoingCall, deadline: float) -> CallToolResult:
         connection = self._connection
         is_ours = connection.config.trust == "fleet"
-        is_last = False
+        link = await connection.link_for_call(deadline)
         try:
-            while True:
-                link = await connection.link_for_call(deadline)
-                try:
-                    result = await link.call_tool(
-                        call.tool.name,
-                        call.arguments,
-                        meta=call_meta(call.call_id, call.permit) if is_ours else None,
-                        deadline=deadline,
-                        on_progress=call.on_progress,
-                    )
-                except ExchangeFailed as failure:
-                    self._report(failure)
-                    connection.call_failed(link, failure)
-                    if is_last or not _may_repeat(call.tool, failure):
-                        raise
-                    is_last = True
-                else:
-                    connection.breaker.succeeded()
-                    if connection.state == "degraded":
-                        connection.publish()
-                    return result
-        except BaseException:
-            connection.breaker.abandoned()
+            result = await link.call_tool(
+                call.tool.name,
+                call.arguments,
+                meta=call_meta(call.call_id, call.permit) if is_ours else None,
+                deadline=deadline,
+                on_progress=call.on_progress,
+            )
+        except ExchangeFailed as failure:
+            self._report(failure)
+            connection.call_failed(link, failure)
             raise
+        connection.breaker.succeeded()
+        if connection.state == "degraded":
+            connection.publish()
+        return result
+
+    async def _recorded_end(self, call: OutgoingCall) -> CallToolResult | None:
+        """Ask the server's journal how a call ended whose answer was lost; None when unknown."""
+        config = self._connection.config
+        try:
+            record = await self._records.call_record(config, call.call_id)
+        except ExchangeFailed as failure:
+            logger.info("call_record_missing server=%s error=%s", config.id, failure)
+            return None
+        return record.result
 
     def _report(self, failure: ExchangeFailed) -> None:
         breaker = self._connection.breaker
@@ -126,10 +167,3 @@ class CallQueue:
                 return BadReply(f"The server {name!r} sent a reply that cannot be used: {failure}.")
             case "rpc":
                 return ToolError(f"The server {name!r} refused the call: {failure}.")
-
-
-def _may_repeat(tool: ToolDefinition, failure: ExchangeFailed) -> bool:
-    """A second try is safe when the first surely did not run, or running twice changes nothing."""
-    if failure.kind in ("refused", "session_lost"):
-        return True
-    return failure.kind == "broken" and tool.idempotent

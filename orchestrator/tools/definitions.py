@@ -119,6 +119,7 @@ def definition_of(tool: ListedTool, server: ServerConfig) -> ToolDefinition:
         destinations=effects.destinations,
         account_argument=effects.account_argument,
         undoable=effects.undoable,
+        is_journalled=effects.is_journalled,
     )
 
 

@@ -62,3 +62,13 @@ def away(
     return ServerUnavailable(
         f"The server {name!r} is away since {since}{why}. It is tried again by itself."
     )
+
+
+def unreadable(config: ServerConfig, failure: ExchangeFailed) -> ToolError:
+    """Return what to raise when a server's records could not be read."""
+    name = config.shown_title
+    if failure.kind == "auth":
+        return NeedsSignIn(f"The server {name!r} gave no records: {failure}.")
+    if failure.kind in ("refused", "broken", "timeout", "http"):
+        return ServerUnavailable(f"The records of the server {name!r} are away: {failure}.")
+    return BadReply(f"The records of the server {name!r} cannot be used: {failure}.")

@@ -12,6 +12,7 @@ POLICY_KEY = "flotilla/policy"
 """Where in `_meta` a server of the fleet lists the policy of a tool."""
 _MAX_DESTINATIONS = 16
 _MAX_NAME_LENGTH = 256
+_ASKS = 2
 
 
 class _Policy(BaseModel):
@@ -37,6 +38,7 @@ class ToolEffects:
     destinations: tuple[str, ...] = ()
     account_argument: str | None = None
     undoable: bool = False
+    is_journalled: bool = False
 
 
 ANYTHING = ToolEffects(
@@ -65,13 +67,15 @@ def effects_of(policy: Any, hints: dict[str, Any], trust: Trust) -> ToolEffects:
         return ANYTHING
     if read_only != ("write" not in said.labels) or read_only != (said.effect is None):
         return ANYTHING
+    labels = frozenset(said.labels)
     return ToolEffects(
         read_only=read_only,
         idempotent=idempotent,
-        labels=frozenset(said.labels),
+        labels=labels,
         level=said.level,
         effect=said.effect,
         destinations=tuple(said.destinations),
         account_argument=said.account,
         undoable=said.undoable,
+        is_journalled=said.level >= _ASKS or bool(labels & {"write", "egress"}),
     )

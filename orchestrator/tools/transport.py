@@ -84,7 +84,7 @@ class CappedTransport(httpx2.AsyncBaseTransport):
             response = await self._inner.handle_async_request(request)
             streams = False
             try:
-                _refuse_redirects_and_encodings(response)
+                refuse_redirects_and_encodings(response)
                 if response.status_code >= 400:
                     return await _refusal(request, request_id, response)
                 media_type = response.headers.get("content-type", "").partition(";")[0].strip()
@@ -132,7 +132,8 @@ def http_client(
     )
 
 
-def _refuse_redirects_and_encodings(response: httpx2.Response) -> None:
+def refuse_redirects_and_encodings(response: httpx2.Response) -> None:
+    """Raise ExchangeFailed for a reply that is neither followed nor unpacked."""
     status = response.status_code
     if 300 <= status < 400:
         raise ExchangeFailed(
