@@ -30,6 +30,7 @@ def reply(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
 @asynccontextmanager
 async def answering(answer: bytes) -> AsyncIterator[Answers]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.append(asyncio.current_task())
         answers.requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
         writer.write(answer)
         if not answer:
@@ -37,10 +38,13 @@ async def answering(answer: bytes) -> AsyncIterator[Answers]:
         writer.close()
         await writer.wait_closed()
 
+    handlers: list[asyncio.Task[object] | None] = []
     listener = await asyncio.start_server(serve, "127.0.0.1", 0)
     answers = Answers(listener.sockets[0].getsockname()[1])
     async with listener:
         yield answers
+        for handler in filter(None, handlers):
+            await handler
 
 
 @pytest.fixture
