@@ -61,12 +61,19 @@ def first_broken(conn: sqlite3.Connection) -> int | None:
     for position, text, hash_ in conn.execute(
         "SELECT position, entry, hash FROM audit ORDER BY position"
     ):
-        entry = json.loads(text)
-        follows = Head(entry["position"] - 1, entry["previous_hash"]) == last
-        if not follows or entry["position"] != position or hash_ != _hash(text):
+        if hash_ != _hash(text) or _place(text) != (position, last):
             return position
         last = Head(position, hash_)
     return None
+
+
+def _place(text: str) -> tuple[int, Head] | None:
+    """An entry's position and what it says of the row before; None when it is no entry."""
+    try:
+        entry = json.loads(text)
+        return entry["position"], Head(entry["position"] - 1, entry["previous_hash"])
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _hash(text: str) -> str:
