@@ -1,0 +1,112 @@
+"""Finds every place that a value could lead to, and tells which of them the owner typed.
+
+Searching is generous, since what is found too much costs one question; comparing is strict, since
+what is taken for typed costs none: whole destinations only, never a part of a longer one, and no
+two characters that merely look alike are the same.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+from orchestrator.approvals.addresses import scan
+from orchestrator.approvals.spelling import is_hidden, readings
+
+MAX_CHARS = 50_000
+MAX_DEPTH = 50
+UNREADABLE = "text that cannot be searched"
+"""Stands for what a text may hide that is too long or too often encoded; nobody types it."""
+
+_SEPARATORS = re.compile(r"[,;\n]")
+_WITH_DISPLAY_NAME = re.compile(r"[^<>@]*<[^<>\s]+>\s*")
+_BRACKETS = " \t\r\n<>()\"',;"
+# What may stand beside a name in a sentence. A dot, a hyphen or an @ inside it would make it a part
+# of something longer.
+_BEFORE = r"(?:^['@]?|(?<=[\s\"“”«»‘’(\[{<>,;:!?`*#–—])|(?<=[\s\"(\[,]['@]))"
+_AFTER = r"(?=$|[\s\"“”«»‘’)\]}<>,;:!?`*–—]|'s?(?!\w)|\.(?:$|[\s\"'”’)]))"
+_MIN_NAME_CHARS = 3
+
+
+def destinations_in(value: Any) -> frozenset[str]:
+    """Every URL, host, e-mail address, phone or account number in `value`, normalised.
+
+    Looks into lists, objects and their keys, and behind percent signs, HTML, punycode, hidden and
+    compatibility characters, `[at]` and `[dot]`. Holds UNREADABLE where it could not look.
+    """
+    found: set[str] = set()
+    for text in texts_in(value):
+        found |= _found_in(text)
+    return frozenset(found)
+
+
+def typed_by_owner(destination: str, owner_texts: Sequence[str]) -> bool:
+    """Whether the owner typed this address or name, as a whole, in one of his messages."""
+    return OwnerTexts(owner_texts).hold(destination)
+
+
+def texts_in(value: Any, depth: int = 0) -> Iterator[str]:
+    """Every string and number in a JSON value, keys of objects among them."""
+    # `cast`: of a JSON value no type is known but that it is one.
+    if depth > MAX_DEPTH:
+        yield "?" * (MAX_CHARS + 1)  # too long to be searched, as is what is nested too deep
+    elif isinstance(value, str):
+        yield value
+    elif isinstance(value, bool) or value is None:
+        return
+    elif isinstance(value, dict):
+        for key, item in cast("dict[object, object]", value).items():
+            yield str(key)
+            yield from texts_in(item, depth + 1)
+    elif isinstance(value, list | tuple):
+        for item in cast("list[object]", value):
+            yield from texts_in(item, depth + 1)
+    else:
+        yield str(value)
+
+
+class OwnerTexts:
+    """What the owner typed, to look destinations up in."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = [_plain(text) for text in texts]
+        self._typed = {found for text in texts for found in _found_in(text)} - {UNREADABLE}
+
+    def hold(self, destination: str) -> bool:
+        """Whether all of `destination` was typed: addresses, or else names, one or several."""
+        return self._holds_one(destination) or (
+            len(parts := _SEPARATORS.split(destination)) > 1
+            and all(self._holds_one(part) for part in parts if part.strip())
+            and any(part.strip() for part in parts)
+        )
+
+    def untyped(self, destinations: frozenset[str]) -> frozenset[str]:
+        """Those of `destinations_in` that were not typed."""
+        return destinations - self._typed
+
+    def _holds_one(self, text: str) -> bool:
+        found = _found_in(text)
+        if not found:
+            return self._holds_name(text)
+        is_only_that = not scan(text).rest.strip(_BRACKETS) or _WITH_DISPLAY_NAME.fullmatch(text)
+        return bool(is_only_that) and not self.untyped(found)
+
+    def _holds_name(self, text: str) -> bool:
+        name = _plain(text).strip()
+        if sum(map(str.isalnum, name)) < _MIN_NAME_CHARS or any(map(is_hidden, text)):
+            return False
+        pattern = re.compile(_BEFORE + re.escape(name) + _AFTER)
+        return any(pattern.search(typed) for typed in self._texts)
+
+
+def _found_in(text: str) -> frozenset[str]:
+    if len(text) > MAX_CHARS:
+        return scan(text).found | {UNREADABLE}
+    forms, is_complete = readings(text)
+    found = frozenset[str]().union(*(scan(form).found for form in forms))
+    return found if is_complete else found | {UNREADABLE}
+
+
+def _plain(text: str) -> str:
+    # Not NFKC: a compatibility character is another one to the program that gets the name.
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFC", text)).lower()
