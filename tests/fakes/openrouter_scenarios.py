@@ -45,6 +45,18 @@ def _asks_first(*wanted: Call) -> Callable[[dict[str, Any]], Round]:
     return answer
 
 
+def _told(body: dict[str, Any]) -> Round:
+    """Make the calls of the last message that is such a list: of rounds, of [name, arguments]."""
+    messages = body["messages"]
+    begins = [message["role"] == "user" and message["content"][:1] == "[" for message in messages]
+    last = len(begins) - 1 - begins[::-1].index(True)
+    rounds = json.loads(messages[last]["content"])
+    number = sum(1 for message in messages[last:] if message.get("tool_calls"))
+    if number == len(rounds):
+        return text("Done.")
+    return calls(*(Call(name, arguments) for name, arguments in rounds[number]))
+
+
 def _citation(url: str, title: str) -> dict[str, Any]:
     citation = {"url": url, "title": title, "start_index": 0, "end_index": 5}
     return {"type": "url_citation", "url_citation": citation}
@@ -55,6 +67,7 @@ _CONVERSATIONS: dict[str, Callable[[dict[str, Any]], Round]] = {
     "fake/parallel": _asks_first(LISBON, TOKYO),
     "fake/bad-json": _asks_first(_BROKEN_CALL),
     "fake/echo": lambda body: text(str(body["messages"][-1]["content"])),
+    "fake/told": _told,
     "fake/request": lambda body: text(json.dumps(body)),
     # Never opened: only the client can end these two.
     "fake/silent": lambda _: Round((Gate(),)),

@@ -27,6 +27,7 @@ from tests.installation import Installation, practice_model
 
 CLIENTS = 4
 MAX_LIFE_S = 0.6
+RETRY_S = 0.01
 TERMINAL = ("turn_finished", "turn_failed")
 
 
@@ -83,19 +84,26 @@ class Client:
             text = (
                 f'/call toy__write_note {{"text": "{name}"}}' if len(self.sent) % 2 else "/long 2"
             )
-            message = Message(name, text)
-            self.sent.append(message)
-            while not message.is_over:
-                with suppress(httpx2.TransportError):
-                    await self._listen(message)
+            await self.insist(Message(name, text))
+
+    async def insist(self, message: Message) -> None:
+        """Send the message and follow its answer until it has its last event."""
+        self.sent.append(message)
+        while not message.is_over:
+            with suppress(httpx2.TransportError):
+                await self._listen(message)
+            await asyncio.sleep(RETRY_S)
+
+    def opening(self, message: Message) -> tuple[str, dict[str, str]]:
+        """Return path and body of the request that starts the turn."""
+        body = {"message": message.text, "client_message_id": message.client_message_id}
+        return "/api/chat/stream", body
 
     async def _listen(self, message: Message) -> None:
         headers = dict(self._installation.bearer)
         if message.turn_id is None:
-            body = {"message": message.text, "client_message_id": message.client_message_id}
-            request = self._http.build_request(
-                "POST", "/api/chat/stream", json=body, headers=headers
-            )
+            path, body = self.opening(message)
+            request = self._http.build_request("POST", path, json=body, headers=headers)
         else:
             headers["Last-Event-ID"] = f"{message.turn_id}:{message.last_seq}"
             request = self._http.build_request(
