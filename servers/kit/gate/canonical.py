@@ -5,16 +5,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+
 
 def canonical_json(value: Any) -> bytes:  # Any: whatever JSON can say
     """`value` as UTF-8 JSON with sorted keys and no spaces.
 
     Raises ValueError for what JSON cannot say: NaN, infinities, lone surrogates.
     """
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode()
+    return _ENCODER.encode(value).encode()
 
 
 def call_hash(*, owner: str, server: str, tool: str, arguments: Mapping[str, Any]) -> str:

@@ -31,7 +31,6 @@ _TABLES = (
     "CREATE UNIQUE INDEX calls_by_grant ON calls (grant_id) WHERE grant_id IS NOT NULL",
     "CREATE INDEX calls_by_turn ON calls (turn_id, effect) WHERE turn_id IS NOT NULL",
     "CREATE INDEX calls_by_effect ON calls (effect, started_at)",
-    "CREATE INDEX calls_without_end ON calls (state) WHERE state = 'started'",
     """CREATE TABLE tickets (
         ticket_id TEXT PRIMARY KEY,
         hash TEXT NOT NULL,
