@@ -18,7 +18,7 @@ FlotillaError                 code, HTTP status, a sentence that says what to do
 │   ├── ModelRefused               content policy
 │   └── ModelRequestError          4xx that a retry cannot mend
 └── ToolError                 502  a tool call failed in a way the model may read
-    ├── ServerUnavailable          the server is away; says since when
+    ├── ServerUnavailable     503  the server is away; says since when
     ├── ToolNotFound               no such tool, or switched off
     ├── ToolTimeout                the call passed its deadline
     └── OutcomeUnknown             the connection broke after a change may have happened
@@ -166,6 +166,7 @@ class ServerUnavailable(ToolError):
     """The server behind the tool is away."""
 
     code = "server_unavailable"
+    status = 503
     retryable = True
 
 

@@ -54,6 +54,19 @@ class ToolDefinition:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownTool:
+    """A tool of a configured server, and whether it can be called."""
+
+    definition: ToolDefinition
+    is_enabled: bool
+    """False when it is switched off in the settings."""
+    is_held_back: bool
+    """True when it changed on its server and waits to be accepted."""
+    is_up: bool
+    """Whether its server can be reached."""
+
+
+@dataclass(frozen=True, slots=True)
 class Permit:
     """What goes along with a call so that its server can judge and record it."""
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from orchestrator.domain.tools import (
+    KnownTool,
     Permit,
     ProgressHandler,
     ServerStatus,
@@ -23,7 +24,7 @@ from orchestrator.tools.breaker import CircuitBreaker
 from orchestrator.tools.cache import ListCache
 from orchestrator.tools.calls import CallQueue, OutgoingCall
 from orchestrator.tools.config import ServerConfig
-from orchestrator.tools.connection import Connection, Surroundings
+from orchestrator.tools.connection import USABLE, Connection, Surroundings
 from orchestrator.tools.failures import ExchangeFailed, unreadable
 from orchestrator.tools.pins import PinStore, ToolChange, ToolPins
 from orchestrator.tools.records import AuditRows, CallRecord, ServerRecords
@@ -103,6 +104,22 @@ class MCPToolAggregator:
         route = self._routes.get(qualified_name)
         return route[1] if route else None
 
+    def callable_tool(self, qualified_name: str) -> ToolDefinition:
+        """Return a tool that may be called, even while its server is away. Raises ToolNotFound."""
+        return self._callable(qualified_name)[1]
+
+    def known_tools(self) -> tuple[KnownTool, ...]:
+        """Return all tools of all configured servers, also those that cannot be called."""
+        return tuple(
+            KnownTool(
+                definition=tool,
+                is_enabled=tool.name not in member.connection.config.disabled_tools,
+                is_held_back=tool.name in member.connection.held_back,
+                is_up=member.connection.state in USABLE,
+            )
+            for member, tool in self._routes.values()
+        )
+
     def servers(self) -> tuple[ServerStatus, ...]:
         """Return all configured servers, in the order of the configuration."""
         return tuple(member.connection.status for member in self._members.values())
@@ -132,9 +149,8 @@ class MCPToolAggregator:
         `call_id` and `permit` reach servers of the fleet only. Cancelling the caller cancels the
         tool on its server.
         """
-        route = self._routes.get(qualified_name)
         try:
-            member, tool = self._callable(qualified_name, route)
+            member, tool = self._callable(qualified_name)
             config = member.connection.config
             call = OutgoingCall(call_id, tool, dict(arguments), permit, on_progress)
             result = await member.queue.call(call, timeout_s=timeout_s or config.call_timeout_s)
@@ -147,7 +163,8 @@ class MCPToolAggregator:
             # Border of a tool call: a defect of ours ends this call, not the turn around it.
             logger.exception("tool_call_crashed tool=%s", qualified_name)
             text = f"Calling {qualified_name!r} failed inside the orchestrator; see its log."
-            may_have_run = route is not None and not route[1].read_only
+            known = self.tool(qualified_name)
+            may_have_run = known is not None and not known.read_only
             status = "unknown" if may_have_run else "failed"
             return ToolResult(status, text, error=text, error_code="internal")
 
@@ -224,9 +241,8 @@ class MCPToolAggregator:
             raise NotFound(f"no server {server!r} is configured")
         return member.connection.config
 
-    def _callable(
-        self, qualified_name: str, route: "tuple[_Member, ToolDefinition] | None"
-    ) -> "tuple[_Member, ToolDefinition]":
+    def _callable(self, qualified_name: str) -> tuple[_Member, ToolDefinition]:
+        route = self._routes.get(qualified_name)
         if route is None:
             raise ToolNotFound(f"There is no tool {qualified_name!r}.")
         member, tool = route
