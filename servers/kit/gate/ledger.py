@@ -107,9 +107,11 @@ class Ledger:
         self._lock = _opened(self._path.with_name(f"{self._path.name}.lock"))
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self._lock)
-            # SQLite gives the files it puts beside this one the same permissions.
-            os.close(_opened(self._path))
             with self._locked():
+                # SQLite gives the files it puts beside this one the same permissions. An existing
+                # one is left closed: closing it would drop this process's other locks (fcntl(2)).
+                if not self._path.exists():
+                    os.close(_opened(self._path))
                 self._connection = sqlite3.connect(self._path, isolation_level=None)
                 undo.callback(self._connection.close)
                 self._connection.execute("PRAGMA journal_mode = WAL")

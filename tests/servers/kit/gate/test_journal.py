@@ -120,6 +120,16 @@ def test_only_a_begun_call_can_end_and_only_once(conn: sqlite3.Connection) -> No
     assert audit.head(conn).position == 1
 
 
+def test_a_call_that_broke_without_saying_how_far_it_got_is_unknown(
+    conn: sqlite3.Connection,
+) -> None:
+    begin(conn, CALL, ME)
+    journal.finish(conn, "call_1", "unknown", "{}", NOW_S)
+
+    assert begin(conn, CALL, ME) == Unknown()
+    assert [row["outcome"] for row in audit.rows_after(conn, 0, 10)] == ["unknown"]
+
+
 def test_what_a_dead_process_began_is_unknown(conn: sqlite3.Connection) -> None:
     begin(conn, CALL, GONE)
     begin(conn, a_call("call_2"), ME)
