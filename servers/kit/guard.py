@@ -7,6 +7,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from servers.kit.gate.routes import is_gate_path
 from servers.kit.hosts import is_allowed_host, is_same_origin
 
 MCP_PATH: Final = "/mcp"
@@ -24,7 +25,7 @@ class Refused(Exception):
 
 
 class Guard:
-    """An ASGI app around the MCP app: Host, Origin, path, token and body size, in that order."""
+    """An ASGI app around the server's: Host, Origin, path, token and body size, in that order."""
 
     def __init__(
         self,
@@ -49,7 +50,7 @@ class Guard:
             if path == HEALTH_PATH:
                 await _answer(send, 200, self._health)
                 return
-            if path != MCP_PATH:
+            if path != MCP_PATH and not is_gate_path(path):
                 raise Refused(404, f"There is nothing here: the MCP endpoint is {MCP_PATH}.")
             self._check_token(scope)
             body = await _read_body(scope, receive)
@@ -58,7 +59,7 @@ class Guard:
             return
         if body is None:
             return
-        scope["path"] = MCP_PATH
+        scope["path"] = path
         await self._app(scope, _replay(body, receive), send)
 
     def _check_source(self, scope: Scope) -> None:

@@ -51,6 +51,7 @@ def serve(
     listener = activation_socket(systemd) or _listen(mcp.manifest, settings)
     _check_reach(listener, settings)
     token = server_token(mcp.name, settings, systemd)
+    mcp.use_settings(settings, systemd)
     config = uvicorn.Config(
         guarded_app(mcp, token, settings.allowed_hosts),
         http=deadline_protocol(receive_deadline_s),
@@ -71,8 +72,12 @@ def serve(
 
 
 def serve_stdio(mcp: FleetServer[Any], settings: KitSettings) -> None:
-    """Serves `mcp` on stdin and stdout until stdin ends; the parent process needs no token."""
+    """Serves `mcp` on stdin and stdout until stdin ends; the parent process needs no token.
+
+    Raises TokenError when the key of the grants cannot be used.
+    """
     configure_logging(settings.log_level)
+    mcp.use_settings(settings, SystemdSettings())
     asyncio.run(mcp.run_stdio_async(show_banner=False))
 
 

@@ -1,8 +1,9 @@
 """The MCP server every folder of the fleet builds on."""
 
+import functools
 import inspect
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Generic, TypeVar
 
@@ -15,10 +16,13 @@ from mcp.types import CallToolRequestParams
 from pydantic import ValidationError
 
 from servers.kit.errors import TooLarge, argument_errors, reported_to_model
+from servers.kit.gate.gate import Gate
+from servers.kit.gate.routes import add_routes
 from servers.kit.gate.undo import choose_undo_arguments
 from servers.kit.manifest import Manifest, ManifestError, load_manifest
 from servers.kit.output import check_result_size
 from servers.kit.schemas import inlined
+from servers.kit.settings import KitSettings, SystemdSettings
 
 # A server's tools change only when it is restarted; clients re-list on reconnect anyway.
 LIST_TTL_S = 300
@@ -44,12 +48,15 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
     ) -> None:
         self.manifest = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
         self._input_schemas: dict[str, dict[str, Any]] = {}
+        self._gate = Gate(self.manifest)
+        self._own_lifespan = lifespan
         super().__init__(
             self.manifest.name,
             instructions=instructions,
             version=self.manifest.version or fleet_version(),
-            lifespan=lifespan,
-            middleware=[_CallBorder(self._input_schemas)],
+            lifespan=self._whole_lifespan,
+            middleware=[_CallBorder(self._input_schemas), self._gate],
+            request_state_security=self._gate.state_security,
             mask_error_details=True,
             # Done once in `fleet_tool`: per listing it is a quarter of the CPU.
             dereference_schemas=False,
@@ -60,6 +67,15 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         # The SDK checks `Mcp-Param-*` headers against the schema before each call. Without this
         # look-up fastmcp 4.1.2 lists all tools for it: 6.9 ms instead of 0.6 ms with 100 tools.
         self._mcp_server.get_tool_input_schema = self._input_schema
+        add_routes(self, self._gate)
+
+    def use_settings(self, settings: KitSettings, systemd: SystemdSettings) -> None:
+        """Says whose server this is and where its state is kept, before it is served.
+
+        Without it, the environment says so when its lifespan begins. Raises TokenError when the
+        key of the grants cannot be used.
+        """
+        self._gate.use_settings(settings, systemd)
 
     def fleet_tool(self, function: Function) -> Function:
         """Registers `function` as the tool of its name and returns it unchanged.
@@ -89,6 +105,7 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         tool.parameters = inlined(tool.parameters)
         tool.output_schema = inlined(tool.output_schema)
         self._input_schemas[name] = tool.parameters
+        self._gate.add_tool(tool, Tool.from_function(_without_effect(function), name=name))
         self.add_tool(tool)
         return function
 
@@ -106,6 +123,17 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         if self._lifespan_result is None:
             raise RuntimeError(f"{self.name} is not running: its lifespan has not begun")
         return self._lifespan_result
+
+    @asynccontextmanager
+    async def _whole_lifespan(self, server: FastMCP[Lifespan]) -> AsyncGenerator[Lifespan | Any]:
+        """The server's own lifespan, within that of the gate: what runs ends before it does."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._gate.opened())
+            value: Lifespan | dict[str, Any] = {}  # as FastMCP has it by default
+            if self._own_lifespan is not None:
+                value = await stack.enter_async_context(self._own_lifespan(server))
+            await stack.enter_async_context(self._gate.letting_in())
+            yield value
 
     def _input_schema(self, tool: str) -> Mapping[str, Any] | None:
         return self._input_schemas.get(tool)
@@ -134,6 +162,19 @@ class _CallBorder(Middleware):
         except TooLarge as error:
             raise ToolError(str(error)) from error
         return result
+
+
+def _without_effect(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that takes the arguments of `function` and does nothing."""
+
+    async def accept(**_: Any) -> None:
+        pass
+
+    functools.update_wrapper(accept, function)
+    accept.__doc__ = None
+    accept.__annotations__ = {**accept.__annotations__, "return": None}
+    accept.__signature__ = inspect.signature(function).replace(return_annotation=None)  # pyright: ignore[reportFunctionMemberAccess]  # PEP 362
+    return accept
 
 
 def fleet_version() -> str:

@@ -25,6 +25,10 @@ class Head:
     hash: str
 
 
+NOTHING = Head(0, _FIRST)
+"""The head of a trail without rows."""
+
+
 def append(conn: sqlite3.Connection, entry: dict[str, Any], now_s: float) -> None:
     """Adds a row with the content of `entry`, inside the caller's transaction."""
     last = head(conn)
@@ -41,7 +45,7 @@ def append(conn: sqlite3.Connection, entry: dict[str, Any], now_s: float) -> Non
 def head(conn: sqlite3.Connection) -> Head:
     """The newest row's position and hash. Who remembers it notices when the end is cut off."""
     row = conn.execute("SELECT position, hash FROM audit ORDER BY position DESC LIMIT 1").fetchone()
-    return Head(*row) if row else Head(0, _FIRST)
+    return Head(*row) if row else NOTHING
 
 
 def rows_after(conn: sqlite3.Connection, after: int, limit: int) -> list[dict[str, Any]]:
@@ -57,7 +61,7 @@ def rows_after(conn: sqlite3.Connection, after: int, limit: int) -> list[dict[st
 
 def first_broken(conn: sqlite3.Connection) -> int | None:
     """The position of the first row that was changed, moved, or follows a removed one."""
-    last = Head(0, _FIRST)
+    last = NOTHING
     for position, text, hash_ in conn.execute(
         "SELECT position, entry, hash FROM audit ORDER BY position"
     ):

@@ -135,6 +135,15 @@ def decide(
     return decided
 
 
+def note_approval(conn: sqlite3.Connection, call_id: str, by: audit.DecidedBy) -> None:
+    """Notes that the call a ticket asks for begins with a grant from elsewhere, if there is one."""
+    conn.execute(
+        "UPDATE tickets SET state = 'approved', decided_by = ?"
+        " WHERE state = 'pending' AND json_extract(call, '$.call_id') = ?",
+        (by, call_id),
+    )
+
+
 def link(conn: sqlite3.Connection, ticket_id: str, approval_id: str, approval_url: str) -> None:
     """Notes under which id, and where, the orchestrator shows this ticket."""
     conn.execute(

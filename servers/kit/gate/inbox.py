@@ -1,0 +1,117 @@
+"""Shows tickets to the owner in the orchestrator, where there is one, and asks what was decided."""
+
+import logging
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+import httpx2
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from servers.kit.gate.tickets import Ticket
+from servers.kit.manifest import Manifest
+from servers.kit.settings import KitSettings
+
+logger = logging.getLogger(__name__)
+
+# A client waits for the answer to its call meanwhile.
+TIMEOUT_S = 2.0
+MAX_RESPONSE_BYTES = 1024 * 1024
+
+
+class Approval(BaseModel):
+    """What the orchestrator says of a ticket; it has more fields."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")
+    state: Literal["pending", "approved", "denied", "expired", "cancelled"]
+    decided_by: Literal["web", "terminal", "api"] | None = None
+    decision_reason: str | None = None
+    url: str | None = None
+
+
+def api_token_file(server: str) -> Path:
+    """Where the orchestrator puts the token a server shows it, relative to the data directory."""
+    return Path("tokens", f"{server}.api")
+
+
+class Inbox:
+    """The owner's list of approvals, in the orchestrator this server belongs to.
+
+    It may be away, or never have been there: then every answer is None.
+    """
+
+    def __init__(self, manifest: Manifest, settings: KitSettings) -> None:
+        self._manifest = manifest
+        self._url = f"{settings.orchestrator_url.rstrip('/')}/api/approvals"
+        self._token_path = settings.data_dir / api_token_file(manifest.name)
+
+    async def submit(self, ticket: Ticket) -> Approval | None:
+        """The approval that was made for this ticket, now or before; it has a `url`."""
+        call = ticket.call
+        tool = self._manifest.tools[call.tool]
+        body = {
+            "ticket_id": call.call_id,
+            "tool": call.tool,
+            "title": self._manifest.title_of(call.tool),
+            "arguments": ticket.arguments,
+            "hash": call.hash,
+            "level": call.level,
+            "effect": call.effect,
+            "reason": ticket.why,
+            "account": ticket.arguments.get(tool.account) if tool.account is not None else None,
+            "undoable": tool.undo is not None,
+            "client": call.client,
+            "expires_at": _rfc3339(ticket.expires_at),
+        }
+        return await self._ask("POST", self._url, body)
+
+    async def look_up(self, approval_id: str) -> Approval | None:
+        """What became of an approval that `submit` gave."""
+        return await self._ask("GET", f"{self._url}/{quote(approval_id, safe='')}", None)
+
+    async def _ask(self, method: str, url: str, body: object) -> Approval | None:
+        if (token := self._token()) is None:
+            return None
+        headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
+        try:
+            async with (
+                httpx2.AsyncClient(
+                    verify=ssl.create_default_context(),
+                    timeout=TIMEOUT_S,
+                    trust_env=False,  # a proxy or .netrc must not see what waits for the owner
+                ) as http,
+                http.stream(method, url, json=body, headers=headers) as response,
+            ):
+                content = await _content(response)
+            if response.status_code not in (200, 201):
+                logger.warning("approval_not_shown status=%s", response.status_code)
+                return None
+            return Approval.model_validate_json(content)
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValidationError) as error:
+            logger.warning("approval_not_shown error=%s", type(error).__name__)
+            return None
+
+    def _token(self) -> str | None:
+        """The token, read anew each time: the orchestrator makes it, perhaps after we started."""
+        try:
+            return self._token_path.read_text(encoding="ascii").strip() or None
+        except (OSError, UnicodeDecodeError):
+            return None
+
+
+async def _content(response: httpx2.Response) -> bytes:
+    content = bytearray()
+    async for chunk in response.aiter_raw():
+        content += chunk
+        if len(content) > MAX_RESPONSE_BYTES:
+            raise httpx2.ReadError("the answer is too long")
+    return bytes(content)
+
+
+def _rfc3339(time_s: float) -> str:
+    at = datetime.fromtimestamp(time_s, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

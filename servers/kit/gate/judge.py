@@ -1,0 +1,85 @@
+"""Judges one gated call after the other: known already, permitted, or to be asked about."""
+
+from fastmcp.server.context import Context
+from fastmcp.tools.base import InputRequiredToolResult
+from mcp.types import CallToolRequestParams, CallToolResult
+
+from servers.kit.gate import journal, refusals
+from servers.kit.gate.attempts import Attempts, Run
+from servers.kit.gate.grants import GrantRefused
+from servers.kit.gate.incoming import CallMeta, call_meta_of, new_call
+from servers.kit.gate.journal import Call
+from servers.kit.gate.ledger import Ledger, LedgerUnavailable
+from servers.kit.gate.permission import Permissions, Refused, brought_along, need_of
+from servers.kit.gate.permit import Need, Permit
+from servers.kit.gate.ticket_desk import TicketDesk
+from servers.kit.manifest import Manifest
+
+
+class Judge:
+    """The owner's rules, applied to the gated calls of a running server."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        owner: str,
+        key: bytes,
+        ledger: Ledger,
+        attempts: Attempts,
+        desk: TicketDesk,
+    ) -> None:
+        self._manifest = manifest
+        self._owner = owner
+        self._key = key
+        self._attempts = attempts
+        self._desk = desk
+        self._permissions = Permissions(manifest, ledger, desk)
+
+    async def answer(
+        self, message: CallToolRequestParams, ctx: Context, run: Run
+    ) -> CallToolResult | InputRequiredToolResult:
+        """What the client gets; `run` is called at most once for a call id, ever.
+
+        Raises ToolError when `_meta` or the arguments cannot be used at all.
+        """
+        meta = call_meta_of(ctx)
+        call = new_call(message, ctx, meta, self._manifest, self._owner)
+        try:
+            return await self._judged(call, message, meta, ctx, run)
+        except GrantRefused as error:
+            return refusals.grant_refused(call.call_id, str(error))
+        except LedgerUnavailable as error:
+            return refusals.gate_unavailable(call.call_id, str(error))
+
+    async def _judged(
+        self, call: Call, message: CallToolRequestParams, meta: CallMeta, ctx: Context, run: Run
+    ) -> Refused:
+        try:
+            permit = brought_along(call, meta, self._key)
+        except GrantRefused:
+            # A repeated call may come with a grant that has expired since.
+            if (known := await self._attempts.known(call)) is not None:
+                return known
+            raise
+        need = need_of(permit.call, permit)
+        if need is None:
+            attempt = await self._attempts.carry_out(permit, run)
+            if not isinstance(attempt, journal.OverLimit):
+                return attempt
+            need = Need("limit", attempt.why)
+        elif (known := await self._attempts.known(call)) is not None:
+            return known
+        permission = await self._permissions.obtain(call, need, message=message, meta=meta, ctx=ctx)
+        if not isinstance(permission, Permit):
+            return permission
+        return await self._permitted(permission, run)
+
+    async def _permitted(self, permit: Permit, run: Run) -> CallToolResult:
+        attempt = await self._attempts.carry_out(permit, run)
+        while isinstance(attempt, journal.OverLimit):
+            # Another one of this id had no permit; it was faster, and it is over.
+            attempt = await self._attempts.carry_out(permit, run)
+        if permit.ticket_id is not None:
+            await self._desk.close(permit.ticket_id)
+        return attempt
