@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 
+from servers.kit.gate.ledger import LedgerUnavailable
+from servers.kit.gate.terminal import NotDecided, decide_in_terminal, waiting_approvals
 from servers.kit.manifest import Manifest, ManifestError, all_manifests, load_manifest
 from servers.kit.parent_death import die_with_parent
 from servers.kit.preload import preload
@@ -19,13 +21,17 @@ from servers.kit.settings import KitSettings
 from servers.kit.supervisor import OnReady, ServerEvent, Supervisor
 from servers.kit.token import TokenError, token_file
 
+ERRORS = (
+    ManifestError, TokenError, BindRefused, ScaffoldError, LedgerUnavailable, NotDecided, OSError,
+)  # fmt: skip
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, or 1 with one line on stderr that says what to do."""
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
-    except (ManifestError, TokenError, BindRefused, ScaffoldError, OSError) as error:
+    except ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -47,6 +53,18 @@ def _parser() -> argparse.ArgumentParser:
     new = commands.add_parser("new", help="write a small new server and its tests")
     new.add_argument("name")
     new.set_defaults(command=_new)
+    waiting = commands.add_parser("approvals", help="list what waits for the owner at one server")
+    waiting.add_argument("name")
+    waiting.set_defaults(command=_approvals)
+    approve = commands.add_parser("approve", help="approve one of those, in a terminal")
+    approve.add_argument("name")
+    approve.add_argument("ticket", metavar="ID")
+    approve.set_defaults(command=_decide, approve=True, reason=None)
+    deny = commands.add_parser("deny", help="deny one of those, in a terminal")
+    deny.add_argument("name")
+    deny.add_argument("ticket", metavar="ID")
+    deny.add_argument("--reason", help="what the model is told")
+    deny.set_defaults(command=_decide, approve=False)
     up = commands.add_parser("up", help="run several servers and keep them running")
     up.add_argument("names", nargs="*", metavar="NAME", help="default: those enabled by default")
     up.add_argument("--port", type=int, choices=[0], help="0: any free ports, not the manifests'")
@@ -114,6 +132,18 @@ def _up(options: argparse.Namespace) -> None:
     servers = {manifest.name: partial(serve_named, manifest.name) for manifest in manifests}
     preload()
     Supervisor(servers, partial(_print_event, options.json)).run()
+
+
+def _approvals(options: argparse.Namespace) -> None:
+    print(waiting_approvals(load_manifest(options.name), KitSettings()))
+
+
+def _decide(options: argparse.Namespace) -> None:
+    manifest, settings = load_manifest(options.name), KitSettings()
+    said = decide_in_terminal(
+        manifest, settings, options.ticket, approve=options.approve, reason=options.reason
+    )
+    print(said)
 
 
 def _chosen(names: Sequence[str]) -> list[Manifest]:

@@ -23,8 +23,9 @@ from servers.kit.output import check_result_size
 
 logger = logging.getLogger(__name__)
 
-# After uvicorn let open requests end for 2 s; a supervisor's patience ends after 5.
-DRAIN_S = 2.0
+# Before it uvicorn lets open requests end for 2 s; our supervisor's patience ends after 4.
+DRAIN_S = 1.2
+CANCEL_S = 0.2
 REPLAYED_META = "flotilla/replayed"
 
 Run: TypeAlias = Callable[[], Awaitable[ToolResult]]
@@ -83,7 +84,8 @@ class Attempts:
             for task in late:
                 task.cancel()
             if late:
-                await asyncio.wait(late)
+                # A tool's thread cannot be stopped: what it still does, nobody will know.
+                await asyncio.wait(late, timeout=CANCEL_S)
                 logger.warning("calls_given_up count=%s", len(late))
         await self._ledger.write(journal.give_up, self._ledger.process, time.time())
 

@@ -26,13 +26,13 @@ def question(
     return "\n".join(lines)
 
 
-def readable(arguments: Mapping[str, Any]) -> list[str]:
+def readable(arguments: Mapping[str, Any], max_chars: int = MAX_VALUE_CHARS) -> list[str]:
     """A line per argument; longer texts follow, each line behind a bar that no text can fake."""
     lines: list[str] = []
     for name, value in arguments.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        left_out = len(text) - MAX_VALUE_CHARS
-        shown = [visible(line) for line in text[:MAX_VALUE_CHARS].split("\n")]
+        left_out = len(text) - max_chars
+        shown = [visible(line) for line in text[:max_chars].split("\n")]
         if left_out > 0:
             shown.append(f"[{left_out:,} more characters are not shown]")
         if len(shown) == 1:
