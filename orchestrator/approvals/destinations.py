@@ -24,6 +24,7 @@ _BRACKETS = " \t\r\n<>()\"',;"
 # What may stand beside a name in a sentence. A dot, a hyphen or an @ inside it would make it a part
 # of something longer.
 _BEFORE = r"(?:^['@]?|(?<=[\s\"“”«»‘’(\[{<>,;:!?`*#–—])|(?<=[\s\"(\[,]['@]))"
+_MARKED = r"(?:^['@]|(?<=[\"“”«»‘’`#])|(?<=[\s\"(\[,]['@]))"
 _AFTER = r"(?=$|[\s\"“”«»‘’)\]}<>,;:!?`*–—]|'s?(?!\w)|\.(?:$|[\s\"'”’)]))"
 _MIN_NAME_CHARS = 3
 
@@ -69,7 +70,7 @@ class OwnerTexts:
     """What the owner typed, to look destinations up in."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._texts = [_plain(text) for text in texts]
+        self._texts = [_on_one_line(text) for text in texts]
         self._typed = {found for text in texts for found in _found_in(text)} - {UNREADABLE}
 
     def hold(self, destination: str) -> bool:
@@ -92,11 +93,16 @@ class OwnerTexts:
         return bool(is_only_that) and not self.untyped(found)
 
     def _holds_name(self, text: str) -> bool:
-        name = _plain(text).strip()
+        name = _on_one_line(text).strip()
         if sum(map(str.isalnum, name)) < _MIN_NAME_CHARS or any(map(is_hidden, text)):
             return False
-        pattern = re.compile(_BEFORE + re.escape(name) + _AFTER)
-        return any(pattern.search(typed) for typed in self._texts)
+        # "all" or "general" stands in many a sentence without naming a list or a channel.
+        is_plain_word = name.isalpha()
+        if is_plain_word and name != name.lower() and _contain(self._texts, _BEFORE, name):
+            return True
+        # Not IGNORECASE, which takes ſ for s.
+        lowered = [text.lower() for text in self._texts]
+        return _contain(lowered, _MARKED if is_plain_word else _BEFORE, name.lower())
 
 
 def _found_in(text: str) -> frozenset[str]:
@@ -107,6 +113,11 @@ def _found_in(text: str) -> frozenset[str]:
     return found if is_complete else found | {UNREADABLE}
 
 
-def _plain(text: str) -> str:
+def _contain(texts: Sequence[str], before: str, name: str) -> bool:
+    pattern = re.compile(before + re.escape(name) + _AFTER)
+    return any(pattern.search(text) for text in texts)
+
+
+def _on_one_line(text: str) -> str:
     # Not NFKC: a compatibility character is another one to the program that gets the name.
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFC", text)).lower()
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFC", text))
