@@ -18,8 +18,11 @@ from orchestrator.api.event_stream import declare_event_streams
 from orchestrator.api.guard import Guard, own_origins
 from orchestrator.api.problems import install_problems
 from orchestrator.api.static import Frontend
+from orchestrator.approvals.grants import GrantKeys
+from orchestrator.approvals.inbox import Inbox
 from orchestrator.chat.limits import TurnLimits
-from orchestrator.chat.orchestrator import ChatOrchestrator, ChatSettings
+from orchestrator.chat.orchestrator import ChatOrchestrator
+from orchestrator.chat.resources import ChatSettings
 from orchestrator.llm.openrouter import OpenRouterClient
 from orchestrator.settings import Settings, load_settings
 from orchestrator.store.database import Database
@@ -75,8 +78,18 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         await stack.enter_async_context(_running(authenticator.keep_last_used()))
         llm = await stack.enter_async_context(_model_client(settings, tls))
         aggregator = await stack.enter_async_context(_aggregator(settings, tls))
+        inbox = await stack.enter_async_context(Inbox(database))
+        grants = GrantKeys(settings.data_dir)
         app.state.chat = await stack.enter_async_context(
-            ChatOrchestrator(_chat_settings(settings), settings.data_dir, database, llm, aggregator)
+            ChatOrchestrator(
+                _chat_settings(settings),
+                settings.data_dir,
+                database,
+                llm,
+                aggregator,
+                inbox,
+                grants,
+            )
         )
         app.state.settings = settings
         app.state.database = database
@@ -135,4 +148,7 @@ def _chat_settings(settings: Settings) -> ChatSettings:
             max_duration_s=settings.turn_max_duration_s,
             max_cost_microusd=settings.turn_max_cost_microusd,
         ),
+        day_max_cost_microusd=settings.day_max_cost_microusd,
+        policy=settings.approval_policy,
+        approval_lifetime_h=settings.approval_lifetime_h,
     )

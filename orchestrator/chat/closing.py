@@ -11,14 +11,17 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from orchestrator.chat.asking import resolved
+from orchestrator.chat.effects import effects_notice
 from orchestrator.chat.events import AnyEvent, Notice, ToolCallFinished, TurnFailed, TurnFinished
 from orchestrator.domain.chat import FinishReason, ToolCallRecord, Turn, TurnError, TurnState
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import utc_now
 from orchestrator.domain.tools import ToolResult
-from orchestrator.store import messages, sessions, tool_calls, turns, usage
+from orchestrator.store import approvals, messages, sessions, tool_calls, turns, usage
 from orchestrator.store.turns import StoredEvent
 
+CANCELLED_BY = "turn"
 _PAGE = 10_000
 
 
@@ -55,7 +58,7 @@ class _Partial:
     def add(self, event: StoredEvent) -> None:
         """Read on: a round's message is stored before its calls start."""
         self.last_seq = event.seq
-        if event.type == "tool_call_started":
+        if event.type in ("tool_call_started", "approval_requested"):
             self.text, self.reasoning = [], []
         elif event.type == "text_delta":
             self.text.append(json.loads(event.data)["text"])
@@ -80,12 +83,14 @@ def close_turn(
         partial.add(event)
     calls = tool_calls.of_turn(conn, owner_id, turn.id)
     closed = [_close_call(conn, owner_id, call) for call in calls if call.duration_ms is None]
+    cancelled = approvals.cancel_of_turn(conn, owner_id, turn.id, by=CANCELLED_BY)
     leaf = _store_messages(conn, owner_id, turn, partial, calls)
     if leaf is not None:
         sessions.move_leaf(conn, owner_id, turn.session_id, leaf)
     cost = usage.cost_of_turn(conn, owner_id, turn.id)
-    notices = [ending.notice] if ending.notice else []
-    last: list[AnyEvent] = [*closed, *notices, _terminal(turn, ending, cost)]
+    last: list[AnyEvent] = [*map(resolved, cancelled), *closed]
+    last += _notices(conn, owner_id, turn, ending)
+    last.append(_terminal(turn, ending, cost))
     added = [*kept, *_numbered(last, partial.last_seq)]
     turns.append_events(conn, [(turn.id, event) for event in added])
     turns.finish(
@@ -102,7 +107,7 @@ def close_turn(
 
 
 def close_interrupted(conn: Connection) -> list[Turn]:
-    """End every turn that a crash left running; return them."""
+    """End every turn that a crash left running; return them. Those that wait go on waiting."""
     left = turns.left_running(conn)
     for owner_id, turn in left:
         close_turn(conn, owner_id, turn, [], INTERRUPTED)
@@ -172,6 +177,14 @@ def _store_messages(
         )
         leaf = message_id
     return leaf
+
+
+def _notices(conn: Connection, owner_id: str, turn: Turn, ending: Ending) -> list[Notice]:
+    """Return what the owner should know; of a turn he stopped, what it had done by then."""
+    said = [ending.notice]
+    if ending.finish_reason in ("cancelled", "limit"):
+        said.append(effects_notice(tool_calls.of_turn(conn, owner_id, turn.id)))
+    return [notice for notice in said if notice is not None]
 
 
 def _terminal(turn: Turn, ending: Ending, cost_microusd: int) -> TurnFailed | TurnFinished:

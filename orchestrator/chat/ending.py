@@ -15,9 +15,7 @@ def ending_for(error: BaseException, limits: TurnLimits) -> Ending:
     """Return how a turn ends that raised `error`; what nobody foresaw is logged and masked."""
     error = _innermost(error)
     if isinstance(error, TimeoutError):
-        why = f"Stopped: this turn took {limits.max_duration_s:.0f} seconds."
-        notice = Notice(code="limit_reached", message=why)
-        return Ending("finished", finish_reason="limit", notice=notice)
+        return ending_at_limit(f"Stopped: this turn took {limits.max_duration_s:.0f} seconds.")
     if isinstance(error, FlotillaError):
         return Ending(
             "failed",
@@ -33,6 +31,12 @@ def ending_for(error: BaseException, limits: TurnLimits) -> Ending:
             retryable=True,
         ),
     )
+
+
+def ending_at_limit(why: str) -> Ending:
+    """Return how a turn ends that may not go on, and can be continued."""
+    notice = Notice(code="limit_reached", message=why)
+    return Ending("finished", finish_reason="limit", notice=notice)
 
 
 def _innermost(error: BaseException) -> BaseException:

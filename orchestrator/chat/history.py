@@ -9,6 +9,7 @@ from orchestrator.domain.chat import Message, RequestedToolCall
 WireMessage = dict[str, Any]
 
 NO_RESULT = "No result: the turn stopped before this call ended."
+UNDONE = "\n[The owner undid this afterwards: it is not in effect any more.]"
 CONTINUE = "Your last answer was cut off. Continue exactly where it stopped, without repeating it."
 
 
@@ -33,7 +34,8 @@ def to_wire(messages: Iterable[Message]) -> list[WireMessage]:
         elif message.tool_call is not None:
             call = message.tool_call
             if open_calls.pop(call.tool_call_id, None) is not None:
-                wire.append(tool_message(call.tool_call_id, call.tool, call.text))
+                undone = UNDONE if call.undone_at else ""
+                wire.append(tool_message(call.tool_call_id, call.tool, call.text + undone))
     wire.extend(_unanswered(open_calls))
     return wire
 

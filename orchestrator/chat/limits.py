@@ -1,6 +1,10 @@
 """What a turn may spend, and what it has spent."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from orchestrator.domain.chat import ToolCallRecord
+from orchestrator.store.tool_calls import arguments_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,16 @@ class Spending:
     cost_microusd: int = 0
     _last_call: tuple[str, str] | None = field(default=None, repr=False)
     _identical_calls: int = 0
+
+    def count_again(self, calls: Iterable[ToolCallRecord]) -> None:
+        """Count the calls that ended before a restart."""
+        for call in calls:
+            self.refusal_for(call.tool, arguments_hash(call.arguments))
+            self.count_results([call.state])
+
+    def count_results(self, states: Iterable[str]) -> None:
+        """Count the calls that failed; what the owner or his policy refused is no failure."""
+        self.tool_errors += sum(state in ("failed", "unknown") for state in states)
 
     def refusal_for(self, tool: str, arguments_hash: str) -> str | None:
         """Count one more tool call; return why it may not run, if so."""

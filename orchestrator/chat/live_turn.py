@@ -3,8 +3,8 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from orchestrator.chat.accepting import Accepted
 from orchestrator.chat.closing import INTERRUPTED, STOPPED, Ending
+from orchestrator.chat.turn_clock import TurnClock
 from orchestrator.chat.turn_log import TurnLog
 from orchestrator.domain.chat import Turn
 from orchestrator.store.turns import StoredEvent
@@ -15,18 +15,15 @@ class LiveTurn:
     """The turn, its log and the task that runs it."""
 
     owner_id: str
-    accepted: Accepted
+    turn: Turn
+    """The turn as it was accepted."""
     log: TurnLog
+    clock: TurnClock
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
     _wish: Ending | None = None
     _has_begun: bool = False
     _is_closing: bool = False
-
-    @property
-    def turn(self) -> Turn:
-        """The turn as it was accepted."""
-        return self.accepted.turn
 
     def runs_as(self, task: asyncio.Task[None]) -> None:
         """Note the task that runs this turn."""
@@ -47,6 +44,10 @@ class LiveTurn:
     def interrupt(self) -> None:
         """End it because the process ends."""
         self._end(INTERRUPTED)
+
+    def stays_waiting(self, ending: Ending | None) -> bool:
+        """Return whether it goes on after a restart: the process ends, not the turn."""
+        return ending is INTERRUPTED and self.clock.is_paused
 
     def begin_closing(self) -> list[StoredEvent]:
         """From here on the task is not cancelled any more: it is storing how the turn ended.

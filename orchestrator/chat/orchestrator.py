@@ -5,32 +5,37 @@ A turn runs as a task of the server, never of a request: the one who asked may l
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from orchestrator.chat.accepting import Accepted, NewTurn, accept
+from orchestrator.approvals.grants import GrantKeys
+from orchestrator.approvals.inbox import Inbox
+from orchestrator.chat.accepting import NewTurn, accept
 from orchestrator.chat.closing import Ending, close_interrupted, close_turn
+from orchestrator.chat.day_spending import DaySpending
 from orchestrator.chat.ending import ending_for
 from orchestrator.chat.event_recorder import EventRecorder
 from orchestrator.chat.events import TurnFailed
-from orchestrator.chat.history import CONTINUE, WireMessage, to_wire
-from orchestrator.chat.limits import Spending, TurnLimits
+from orchestrator.chat.limits import Spending
 from orchestrator.chat.live_turn import LiveTurn
-from orchestrator.chat.prompts import system_prompt
+from orchestrator.chat.open_round import WaitingTurn, read_waiting_turn
+from orchestrator.chat.resources import ChatSettings, Resources
 from orchestrator.chat.tool_menu import ToolMenu
+from orchestrator.chat.turn_clock import TurnClock
 from orchestrator.chat.turn_log import TurnLog
 from orchestrator.chat.turn_plan import TurnPlan
+from orchestrator.chat.turn_planner import TurnPlanner
 from orchestrator.chat.turn_runner import TurnRunner
 from orchestrator.chat.unclosed import UnclosedTurns
+from orchestrator.chat.undoing import Undoing
 from orchestrator.domain.chat import Turn
-from orchestrator.domain.times import utc_now
 from orchestrator.errors import Conflict, EventLogBehind, NotFound, NotReady, TooManyRequests
 from orchestrator.llm.openrouter import OpenRouterClient
 from orchestrator.logs import log_conversation
-from orchestrator.store import messages, turns
+from orchestrator.store import approvals, messages, turns
 from orchestrator.store.database import Database
 from orchestrator.store.event_spill import EventSpill, left_in
 from orchestrator.store.turns import StoredEvent
@@ -39,19 +44,10 @@ from orchestrator.tools.aggregator import MCPToolAggregator
 logger = logging.getLogger(__name__)
 
 MAX_RUNNING_TURNS = 500
-SETTLE_S = 1.0
+MAX_WAITING_TURNS = 5_000
+"""Those that wait for the owner hold nothing but their log."""
 _EVENTS_PER_READ = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class ChatSettings:
-    """What the chat needs to know of the settings."""
-
-    model: str
-    fallback_models: tuple[str, ...]
-    system_prompt: str | None
-    timezone: str
-    limits: TurnLimits
+Planning = Callable[[], Awaitable[TurnPlan]]
 
 
 class ChatOrchestrator:
@@ -64,22 +60,33 @@ class ChatOrchestrator:
         database: Database,
         llm: OpenRouterClient,
         aggregator: MCPToolAggregator,
+        inbox: Inbox,
+        grants: GrantKeys,
     ) -> None:
         self.settings = settings
+        self.undoing = Undoing(database, aggregator, grants)
         self._data_dir = data_dir
         self._database = database
-        self._llm = llm
-        self._aggregator = aggregator
-        self._menu = ToolMenu(aggregator)
+        self._inbox = inbox
+        self._resources = Resources(
+            settings=settings,
+            database=database,
+            llm=llm,
+            aggregator=aggregator,
+            menu=ToolMenu(aggregator),
+            inbox=inbox,
+            grants=grants,
+            day=DaySpending(database, settings.day_max_cost_microusd),
+        )
+        self._planner = TurnPlanner(self._resources)
         self._live: dict[str, LiveTurn] = {}
         self._unclosed = UnclosedTurns(database)
         self._tasks = asyncio.TaskGroup()
         self._accepting: set[asyncio.Task[Turn]] = set()
         self._is_stopping = False
-        self._is_fleet_settled = False
 
     async def __aenter__(self) -> Self:
-        """Restore and end what a crash left running, then take turns."""
+        """Restore what a crash left running: what waits goes on waiting, the rest ends."""
         await self._database.write(turns.restore_events, left_in(self._data_dir))
         self._spill = EventSpill(self._data_dir)
         self._recorder = EventRecorder(self._database, self._spill)
@@ -87,6 +94,8 @@ class ChatOrchestrator:
             logger.warning("turn_interrupted turn=%s session=%s", turn.id, turn.session_id)
         await self._tasks.__aenter__()
         self._recording = self._tasks.create_task(self._recorder.run())
+        for owner_id, turn in await self._database.read(turns.left_waiting):
+            self._revive(await self._database.read(read_waiting_turn, owner_id, turn))
         return self
 
     async def __aexit__(
@@ -95,7 +104,7 @@ class ChatOrchestrator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Interrupt what is running, so that it can be continued after the restart."""
+        """Interrupt what is running, so that it can be continued; what waits goes on waiting."""
         self._is_stopping = True
         if self._accepting:
             await asyncio.wait(self._accepting)
@@ -115,9 +124,7 @@ class ChatOrchestrator:
         if self._is_stopping:
             raise NotReady("The assistant is shutting down. Send the message again in a moment.")
         if len(self._live) + len(self._accepting) >= MAX_RUNNING_TURNS:
-            raise TooManyRequests(
-                f"{MAX_RUNNING_TURNS} answers are being written. Try again soon.", retry_after_s=5
-            )
+            self._refuse_too_many()
         # A client that leaves now must not leave a stored turn behind that nobody runs.
         task = asyncio.create_task(self._accept(owner_id, new))
         self._accepting.add(task)
@@ -197,18 +204,53 @@ class ChatOrchestrator:
         accepted = await self._database.write(accept, owner_id, new)
         turn = accepted.turn
         if accepted.started is not None:
-            log = TurnLog(turn.id, self._recorder)
-            log.show_stored([accepted.started])
-            live = LiveTurn(owner_id, accepted, log)
-            self._live[turn.id] = live
-            live.runs_as(self._tasks.create_task(self._run(live), name=turn.id))
+            clock = TurnClock(self.settings.limits.max_duration_s)
+            live = LiveTurn(owner_id, turn, TurnLog(turn.id, self._recorder), clock)
+            spending = Spending(self.settings.limits)
+            plan = partial(self._planner.plan, owner_id, accepted)
+            self._begin(live, [accepted.started], spending, plan)
         return turn
 
-    async def _run(self, live: LiveTurn) -> None:
+    def _revive(self, waiting: WaitingTurn) -> None:
+        """Go on waiting for the owner, as before the restart."""
+        turn = waiting.turn
+        clock = TurnClock(self.settings.limits.max_duration_s, is_paused=True)
+        live = LiveTurn(waiting.owner_id, turn, TurnLog(turn.id, self._recorder), clock)
+        spending = Spending(
+            self.settings.limits, rounds=waiting.rounds, cost_microusd=waiting.cost_microusd
+        )
+        spending.count_again(waiting.earlier_calls)
+        self._begin(live, waiting.events, spending, partial(self._planner.plan_again, waiting))
+
+    def _begin(
+        self,
+        live: LiveTurn,
+        events: list[StoredEvent],
+        spending: Spending,
+        plan: Planning,
+    ) -> None:
+        live.log.show_stored(events)
+        self._live[live.turn.id] = live
+        run = self._run(live, spending, plan)
+        live.runs_as(self._tasks.create_task(run, name=live.turn.id))
+
+    def _refuse_too_many(self) -> None:
+        waiting = sum(live.clock.is_paused for live in self._live.values())
+        if len(self._live) - waiting + len(self._accepting) >= MAX_RUNNING_TURNS:
+            raise TooManyRequests(
+                f"{MAX_RUNNING_TURNS} answers are being written. Try again soon.", retry_after_s=5
+            )
+        if waiting >= MAX_WAITING_TURNS:
+            raise TooManyRequests(
+                f"{waiting} answers wait for you. Approve, deny or stop some of them first."
+            )
+
+    async def _run(self, live: LiveTurn, spending: Spending, plan: Planning) -> None:
         """Run the turn to its end, whatever happens."""
-        spending = Spending(self.settings.limits)
-        ending = live.begin() or await self._run_rounds(live, spending)
-        if ending is not None:
+        ending = live.begin() or await self._run_rounds(live, spending, plan)
+        if live.stays_waiting(ending):
+            live.log.end_following()
+        elif ending is not None:
             await self._close(live, ending)
         del self._live[live.turn.id]
         live.ended.set()
@@ -224,25 +266,18 @@ class ChatOrchestrator:
             cost_microusd=spending.cost_microusd,
         )
 
-    async def _run_rounds(self, live: LiveTurn, spending: Spending) -> Ending | None:
+    async def _run_rounds(
+        self, live: LiveTurn, spending: Spending, plan: Planning
+    ) -> Ending | None:
         """Return how the turn must be ended, None when it came to its end: a task's border."""
         try:
-            async with asyncio.timeout(self.settings.limits.max_duration_s):
-                plan = await self._plan(live.owner_id, live.accepted)
-                runner = TurnRunner(
-                    plan,
-                    live.log,
-                    spending,
-                    llm=self._llm,
-                    aggregator=self._aggregator,
-                    menu=self._menu,
-                )
-                await runner.run()
+            async with live.clock.running():
+                runner = TurnRunner(await plan(), live.log, spending, live.clock, self._resources)
+                return await runner.run()
         except asyncio.CancelledError:
             return live.wish
         except Exception as error:  # noqa: BLE001 - ending_for logs what nobody foresaw
             return ending_for(error, self.settings.limits)
-        return None
 
     async def _close(self, live: LiveTurn, ending: Ending) -> None:
         pending = live.begin_closing()
@@ -260,35 +295,6 @@ class ChatOrchestrator:
             live.log.abandon(TurnFailed(code="storage", message=message, retryable=True))
         else:
             live.log.show_stored(added)
-
-    async def _plan(self, owner_id: str, accepted: Accepted) -> TurnPlan:
-        if not self._is_fleet_settled:
-            # Right after the start the servers are still answering for the first time.
-            await self._aggregator.wait_until_settled(SETTLE_S)
-            self._is_fleet_settled = True
-        turn = accepted.turn
-        wire = [self._system_message(), *await self._history(owner_id, accepted)]
-        if turn.user_message_id is None and wire[-1]["role"] == "assistant":
-            wire.append({"role": "user", "content": CONTINUE})
-        return TurnPlan(
-            owner_id=owner_id,
-            turn=turn,
-            parent_message_id=accepted.parent_message_id,
-            history=wire,
-            fallback_models=self.settings.fallback_models,
-            parameters=accepted.parameters,
-        )
-
-    async def _history(self, owner_id: str, accepted: Accepted) -> list[WireMessage]:
-        if accepted.opening is not None:
-            return [{"role": "user", "content": accepted.opening}]
-        branch = await self._database.read(
-            messages.branch, owner_id, accepted.turn.session_id, accepted.parent_message_id
-        )
-        return to_wire(branch)
-
-    def _system_message(self) -> WireMessage:
-        settings = self.settings
-        servers = self._aggregator.servers()
-        text = system_prompt(settings.system_prompt, utc_now(), settings.timezone, servers)
-        return {"role": "system", "content": text}
+            if any(event.type == "approval_resolved" for event in added):
+                ended = await self._database.read(approvals.of_turn, live.owner_id, live.turn.id)
+                self._inbox.note(ended)

@@ -1,38 +1,30 @@
-"""The tool calls of one round: planned together, run in their order, each with a stored end."""
+"""The tool calls of one round: run in their order, each asked about where due, each with an end."""
 
 import asyncio
-import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-import msgspec
 from sqlalchemy import Connection
 
-from orchestrator.chat.events import ToolCallFinished, ToolCallProgress, ToolCallStarted
-from orchestrator.chat.limits import Spending
+from orchestrator.approvals.policy import Ask
+from orchestrator.approvals.taint import sources_of
+from orchestrator.chat.asking import Asking, refused_by_owner, with_changed_arguments
+from orchestrator.chat.call_runner import CallRunner
+from orchestrator.chat.events import ToolCallFinished, ToolCallStarted
+from orchestrator.chat.open_round import OpenRound
+from orchestrator.chat.planned_call import PlannedCall, groups_of
+from orchestrator.chat.sending import with_media_note
+from orchestrator.chat.turn_clock import TurnClock
 from orchestrator.chat.turn_log import TurnLog
-from orchestrator.chat.turn_plan import TurnPlan
-from orchestrator.domain.chat import RequestedToolCall
-from orchestrator.domain.ids import new_id
+from orchestrator.domain.approvals import Approval
+from orchestrator.domain.chat import Turn
 from orchestrator.domain.tools import ToolResult
-from orchestrator.llm.deltas import ModelToolCall
 from orchestrator.logs import log_conversation
-from orchestrator.store import tool_calls
-from orchestrator.tools.aggregator import MCPToolAggregator
+from orchestrator.store import tool_calls, turns
 
-PROGRESS_INTERVAL_S = 0.1
-_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedCall:
-    """A tool call of the model, and why it will not run if it will not."""
-
-    request: RequestedToolCall
-    is_read_only: bool
-    refusal: ToolResult | None
+StoreMessages = Callable[[Connection], None]
 
 
 class ToolRound:
@@ -40,181 +32,214 @@ class ToolRound:
 
     def __init__(
         self,
-        plan: TurnPlan,
-        log: TurnLog,
-        aggregator: MCPToolAggregator,
+        owner_id: str,
+        turn: Turn,
         calls: list[PlannedCall],
+        *,
+        log: TurnLog,
+        clock: TurnClock,
+        asking: Asking,
+        runner: CallRunner,
+        store_messages: StoreMessages,
+        open_round: OpenRound | None = None,
     ) -> None:
+        """Take the calls; `store_messages` joins the transaction that stores the last result.
+
+        `open_round` tells how far they came before a restart.
+        """
         self.calls = calls
-        self.results: dict[str, ToolResult] = {}
-        self._owner_id = plan.owner_id
-        self._session_id = plan.turn.session_id
+        self.results = dict(open_round.results) if open_round else {}
+        self.sources: list[str] = []
+        """Where foreign text in the results came from."""
+        self._owner_id = owner_id
+        self._turn = turn
         self._log = log
-        self._aggregator = aggregator
-        self._groups = _groups(calls)
+        self._clock = clock
+        self._asking = asking
+        self._runner = runner
+        self._store_messages = store_messages
+        self._queue = deque(groups_of([call for call in calls if call.id not in self.results]))
+        self._started = set(open_round.started) if open_round else set[str]()
+        self._open_in_group = 0
+        self._is_waiting_stored = open_round is not None
 
-    def start_first(self, conn: Connection) -> None:
-        """Mark the first group as started; call it in the transaction that plans the calls."""
-        tool_calls.start(conn, self._owner_id, _ids(self._groups[0]))
-
-    def announce_first(self) -> None:
-        """Add the events of the first group to the log, to be stored by that transaction."""
-        self._announce(self._groups[0])
-
-    async def run(self, store_messages: Callable[[Connection], None]) -> None:
-        """Run all groups; `store_messages` joins the transaction that stores the last result."""
-        for number, group in enumerate(self._groups):
-            if number > 0:
-                self._announce(group)
-                await self._log.commit(
-                    lambda conn, group=group: tool_calls.start(conn, self._owner_id, _ids(group))
-                )
-            async with asyncio.TaskGroup() as tasks:
-                for call in group:
-                    tasks.create_task(self._run_one(call, store_messages))
-
-    def _announce(self, group: Sequence[PlannedCall]) -> None:
-        for call in group:
-            request = call.request
-            self._log.add(
-                ToolCallStarted(
-                    tool_call_id=request.tool_call_id,
-                    tool=request.tool,
-                    server=request.server,
-                    arguments=request.arguments,
-                )
-            )
-
-    async def _run_one(
-        self, call: PlannedCall, store_messages: Callable[[Connection], None]
-    ) -> None:
-        request = call.request
-        started_s = time.monotonic()
-        result = call.refusal or await self._aggregator.call(
-            request.tool,
-            request.arguments,
-            call_id=request.tool_call_id,
-            on_progress=self._progress(request.tool_call_id),
-        )
-        result = with_media_note(result)
-        duration_ms = round((time.monotonic() - started_s) * 1000)
-        self._log.add(
-            ToolCallFinished(
-                tool_call_id=request.tool_call_id,
-                status=result.status,
-                duration_ms=duration_ms,
-                text=result.text,
-                structured=result.structured,
-                error=result.error,
-            )
-        )
-        log_conversation(
-            self._session_id,
-            "tool_call_ended",
-            tool=request.tool,
-            arguments_hash=tool_calls.arguments_hash(request.arguments),
-            status=result.status,
-            duration_ms=duration_ms,
-        )
-        self.results[request.tool_call_id] = result
-        is_last = len(self.results) == len(self.calls)
+    def announce(self) -> Callable[[Connection], None]:
+        """Add the events of the plan; return what the transaction that plans the calls must do."""
+        first = self._queue[0]
+        asked = [
+            self._asking.ask(call, call.definition, call.question)
+            for call in self.calls
+            if call.definition is not None and call.question is not None
+        ]
+        waits = self._asking.asks_about(first[0])
+        start = None if waits else self._begin(first)
+        self._is_waiting_stored = waits
 
         def store(conn: Connection) -> None:
-            tool_calls.finish(conn, self._owner_id, request.tool_call_id, result, duration_ms)
-            if is_last:
-                store_messages(conn)
+            self._asking.store(conn, asked)
+            if start is None:
+                turns.wait(conn, self._owner_id, self._turn.id)
+            else:
+                start(conn)
+
+        return store
+
+    async def run(self) -> None:
+        """Run all calls to their ends, once the plan is stored."""
+        async with self._asking:
+            while self._queue:
+                await self._run_group(self._queue.popleft())
+
+    async def _run_group(self, group: list[PlannedCall]) -> None:
+        approval = None
+        self._open_in_group = len(group)
+        if self._asking.asks_about(group[0]):
+            approval = await self._decision(group[0])
+            if approval.state != "approved":
+                return
+        elif group[0].id not in self._started:
+            await self._log.commit(self._begin(group))
+        async with asyncio.TaskGroup() as tasks:
+            for call in group:
+                tasks.create_task(self._run_one(call, approval))
+
+    async def _decision(self, call: PlannedCall) -> Approval:
+        """Wait for the owner, and store that the call starts, or ends without having run."""
+        with self._clock.paused():
+            approval = await self._asking.decision_about(call)
+            if approval.state == "approved":
+                await self._log.commit(self._begin([call], approval))
+            else:
+                await self._end(call, refused_by_owner(approval), 0)
+        return approval
+
+    def _begin(
+        self, group: Sequence[PlannedCall], approval: Approval | None = None
+    ) -> Callable[[Connection], None]:
+        """Add the events of calls that start; return what stores it, and that the turn runs."""
+        for call in group:
+            if call.id not in self._started:
+                self._log.add(_started(call))
+        ids = [call.id for call in group]
+        self._started.update(ids)
+        was_waiting, self._is_waiting_stored = self._is_waiting_stored, False
+        changed = approval.arguments_to_run if approval else None
+
+        def store(conn: Connection) -> None:
+            tool_calls.start(conn, self._owner_id, ids)
+            if changed is not None:
+                tool_calls.change_arguments(conn, self._owner_id, ids[0], changed)
+            if was_waiting:
+                turns.end_waiting(conn, self._owner_id, self._turn.id)
+
+        return store
+
+    async def _run_one(self, call: PlannedCall, approval: Approval | None) -> None:
+        started_s = time.monotonic()
+        try:
+            result = await self._runner.run(call, approval)
+        except asyncio.CancelledError:
+            outcome = await self._runner.outcome_at_stop(call)
+            if outcome is not None:
+                await self._end(call, outcome, _ms_since(started_s), approval)
+            raise
+        if isinstance(result, Ask):
+            await self._park(call, result.reason)
+        else:
+            await self._end(call, result, _ms_since(started_s), approval)
+
+    async def _park(self, call: PlannedCall, reason: str) -> None:
+        """Ask about a call that its server did not run, and run it next when it may."""
+        if call.definition is None:
+            raise RuntimeError("only a tool that is known can want an approval")
+        asked = self._asking.ask(call, call.definition, reason)
+        self._queue.appendleft([call])
+        self._open_in_group -= 1
+        wait = self._wait_if_next()
+
+        def store(conn: Connection) -> None:
+            tool_calls.park(conn, self._owner_id, call.id)
+            self._asking.store(conn, [asked])
+            wait(conn)
+
+        await self._log.commit(store)
+        self._asking.watch()
+
+    async def _end(
+        self,
+        call: PlannedCall,
+        result: ToolResult,
+        duration_ms: int,
+        approval: Approval | None = None,
+    ) -> None:
+        result = with_media_note(result)
+        if approval is not None:
+            result = replace(result, text=with_changed_arguments(result, approval))
+        sources = sources_of(call.definition, result) if call.definition else ()
+        self._log.add(_finished(call, result, duration_ms, sources))
+        self._log_end(call, result, duration_ms)
+        self.results[call.id] = result
+        self.sources += sources
+        self._open_in_group -= 1
+        is_last = len(self.results) == len(self.calls)
+        follow = self._store_messages if is_last else self._wait_if_next()
+        was_waiting = is_last and self._is_waiting_stored
+
+        def store(conn: Connection) -> None:
+            tool_calls.finish(conn, self._owner_id, call.id, result, duration_ms, sources)
+            follow(conn)
+            if was_waiting:
+                turns.end_waiting(conn, self._owner_id, self._turn.id)
 
         await self._log.commit(store)
 
-    def _progress(self, tool_call_id: str) -> Callable[[float, float | None, str | None], None]:
-        last_s = 0.0
+    def _wait_if_next(self) -> Callable[[Connection], None]:
+        """Return what stores that the turn waits, if that is its next step."""
+        is_free = self._open_in_group == 0 and bool(self._queue)
+        if self._is_waiting_stored or not (is_free and self._asking.asks_about(self._queue[0][0])):
+            return _nothing
+        self._is_waiting_stored = True
+        return lambda conn: turns.wait(conn, self._owner_id, self._turn.id)
 
-        def report(progress: float, total: float | None, message: str | None) -> None:
-            nonlocal last_s
-            now_s = time.monotonic()
-            if now_s - last_s < PROGRESS_INTERVAL_S:
-                return
-            last_s = now_s
-            self._log.emit(
-                ToolCallProgress(
-                    tool_call_id=tool_call_id, progress=progress, total=total, message=message
-                )
-            )
-
-        return report
-
-
-def plan_calls(
-    asked: Sequence[ModelToolCall], aggregator: MCPToolAggregator, spending: Spending
-) -> list[PlannedCall]:
-    """Return what the model asked for, each under an id of ours, with refusals where due."""
-    # Their ids are what they are ordered by when they are read back; those of one ms are not.
-    call_ids = sorted(new_id("call") for _ in asked)
-    return [
-        _plan_call(call_id, call, aggregator, spending)
-        for call_id, call in zip(call_ids, asked, strict=True)
-    ]
+    def _log_end(self, call: PlannedCall, result: ToolResult, duration_ms: int) -> None:
+        log_conversation(
+            self._turn.session_id,
+            "tool_call_ended",
+            tool=call.request.tool,
+            arguments_hash=tool_calls.arguments_hash(call.request.arguments),
+            status=result.status,
+            duration_ms=duration_ms,
+        )
 
 
-def with_media_note(result: ToolResult) -> ToolResult:
-    """Say in the text what else came: files are not kept before attachments exist."""
-    if not result.media:
-        return result
-    kinds = ", ".join(f"{media.mime_type} ({len(media.data):,} bytes)" for media in result.media)
-    note = f"[The tool also returned {kinds}, which this version cannot keep.]"
-    return ToolResult(
+def _started(call: PlannedCall) -> ToolCallStarted:
+    request = call.request
+    return ToolCallStarted(
+        tool_call_id=request.tool_call_id,
+        tool=request.tool,
+        server=request.server,
+        arguments=request.arguments,
+    )
+
+
+def _finished(
+    call: PlannedCall, result: ToolResult, duration_ms: int, sources: Iterable[str]
+) -> ToolCallFinished:
+    return ToolCallFinished(
+        tool_call_id=call.id,
         status=result.status,
-        text=f"{result.text}\n{note}".strip(),
+        duration_ms=duration_ms,
+        text=result.text,
         structured=result.structured,
         error=result.error,
-        error_code=result.error_code,
+        sources=list(sources),
+        undoable=result.undo is not None,
     )
 
 
-def _plan_call(
-    call_id: str, call: ModelToolCall, aggregator: MCPToolAggregator, spending: Spending
-) -> PlannedCall:
-    arguments, mistake = _arguments(call.arguments)
-    # Providers refuse every later request of a chat whose history names a tool otherwise.
-    name = _NOT_IN_NAMES.sub("_", call.name)[:64] or "_"
-    definition = aggregator.tool(name)
-    refusal = spending.refusal_for(name, tool_calls.arguments_hash(arguments))
-    if mistake is not None:
-        refusal = mistake
-    request = RequestedToolCall(
-        tool_call_id=call_id,
-        tool=name,
-        server=definition.server if definition else name.partition("__")[0],
-        arguments=arguments,
-        invalid_arguments=call.arguments[:2_000] if mistake else None,
-    )
-    result = (
-        ToolResult(status="failed", text=refusal, error=refusal, error_code="not_run")
-        if refusal
-        else None
-    )
-    return PlannedCall(request, definition is not None and definition.read_only, result)
+def _ms_since(started_s: float) -> int:
+    return round((time.monotonic() - started_s) * 1000)
 
 
-def _arguments(text: str) -> tuple[dict[str, Any], str | None]:
-    try:
-        arguments = msgspec.json.decode(text or "{}")
-    except (msgspec.DecodeError, RecursionError) as error:
-        return {}, f"Not run: the arguments are not valid JSON ({error}). Send them again."
-    if not isinstance(arguments, dict):
-        return {}, "Not run: the arguments must be a JSON object. Send them again."
-    return arguments, None  # pyright: ignore[reportUnknownVariableType]
-
-
-def _groups(calls: list[PlannedCall]) -> list[list[PlannedCall]]:
-    groups: list[list[PlannedCall]] = []
-    for call in calls:
-        if groups and call.is_read_only and groups[-1][0].is_read_only:
-            groups[-1].append(call)
-        else:
-            groups.append([call])
-    return groups
-
-
-def _ids(group: Sequence[PlannedCall]) -> list[str]:
-    return [call.request.tool_call_id for call in group]
+def _nothing(_conn: Connection) -> None:
+    """Store nothing."""

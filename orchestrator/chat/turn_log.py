@@ -171,6 +171,12 @@ class TurnLog:
         self._taken = self._stored = len(self._events)
         self.show(self._taken)
 
+    def end_following(self) -> None:
+        """Let the followers go although the turn goes on: after a restart."""
+        self._closed = True
+        for follower in self._followers:
+            follower.set()
+
     def break_with(self, error: Exception) -> None:
         """Note that events could not be kept; `commit` raises `error` from now on."""
         self.error = error

@@ -1,9 +1,11 @@
-"""What is known of a turn before its first round."""
+"""What is known of a turn before its first round, or when it goes on after a restart."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.chat.history import WireMessage
+from orchestrator.chat.open_round import OpenRound
 from orchestrator.domain.chat import Turn
 
 
@@ -14,8 +16,14 @@ class TurnPlan:
     owner_id: str
     turn: Turn
     parent_message_id: str | None
-    """The message that the first answer hangs under."""
+    """The message that the first answer hangs under; that of the open round, if there is one."""
     history: list[WireMessage]
     """From the system prompt to the last message, in wire terms."""
     fallback_models: tuple[str, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
+    owner_texts: Sequence[str] = ()
+    """What the owner wrote on this branch."""
+    sources: Sequence[str] = ()
+    """Where foreign text on this branch came from."""
+    open_round: OpenRound | None = None
+    """What to go on with after a restart."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from orchestrator.chat.tool_round import PlannedCall
+from orchestrator.chat.planned_call import PlannedCall
 from orchestrator.domain.chat import FinishReason, Turn
 from orchestrator.domain.ids import new_id
 from orchestrator.llm.deltas import Completion
@@ -14,11 +14,14 @@ from orchestrator.store import messages, sessions, tool_calls, turns, usage
 class TurnRows:
     """Writes the rows of a running turn; every method runs inside a transaction."""
 
-    def __init__(self, owner_id: str, turn: Turn, parent_message_id: str | None) -> None:
+    def __init__(
+        self, owner_id: str, turn: Turn, parent_message_id: str | None, *, has_answer: bool
+    ) -> None:
+        """`has_answer` tells whether the first answer of the turn is stored already."""
         self._owner_id = owner_id
         self._turn = turn
         self._leaf = parent_message_id
-        self._message_id = turn.assistant_message_id
+        self._message_id = new_id("msg") if has_answer else turn.assistant_message_id
 
     def store_round(
         self,
@@ -53,7 +56,9 @@ class TurnRows:
             turn_id=turn.id,
             round_number=round_number,
             requested=[call.request for call in calls],
-            read_only={call.request.tool for call in calls if call.is_read_only},
+            effects={
+                call.request.tool: call.definition.effect for call in calls if call.definition
+            },
         )
         self._store_usage(conn, round_number, completion)
 

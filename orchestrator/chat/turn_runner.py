@@ -1,14 +1,26 @@
 """One turn: rounds of model and tools until the model has nothing more to ask for."""
 
 import time
+from collections.abc import Callable
 
 from sqlalchemy import Connection
 
+from orchestrator.chat.asking import Asking
+from orchestrator.chat.call_planner import CallPlanner
+from orchestrator.chat.call_runner import CallRunner
+from orchestrator.chat.closing import Ending
+from orchestrator.chat.ending import ending_at_limit
 from orchestrator.chat.events import Notice, SourceAdded, TurnFinished, UsageRecorded
-from orchestrator.chat.history import assistant_message, tool_message
+from orchestrator.chat.history import WireMessage, assistant_message, tool_message
+from orchestrator.chat.judging import Judge
 from orchestrator.chat.limits import Spending
-from orchestrator.chat.tool_menu import ToolMenu
-from orchestrator.chat.tool_round import PlannedCall, ToolRound, plan_calls
+from orchestrator.chat.open_round import OpenRound
+from orchestrator.chat.permits import Permits
+from orchestrator.chat.planned_call import PlannedCall
+from orchestrator.chat.resources import Resources
+from orchestrator.chat.sending import Sender
+from orchestrator.chat.tool_round import ToolRound
+from orchestrator.chat.turn_clock import TurnClock
 from orchestrator.chat.turn_log import TurnLog
 from orchestrator.chat.turn_plan import TurnPlan
 from orchestrator.chat.turn_rows import TurnRows
@@ -24,8 +36,6 @@ from orchestrator.llm.deltas import (
     SourceDelta,
     TextDelta,
 )
-from orchestrator.llm.openrouter import OpenRouterClient
-from orchestrator.tools.aggregator import MCPToolAggregator
 
 
 class TurnRunner:
@@ -36,50 +46,57 @@ class TurnRunner:
         plan: TurnPlan,
         log: TurnLog,
         spending: Spending,
-        *,
-        llm: OpenRouterClient,
-        aggregator: MCPToolAggregator,
-        menu: ToolMenu,
+        clock: TurnClock,
+        resources: Resources,
     ) -> None:
         self._plan = plan
         self._log = log
         self._spending = spending
-        self._llm = llm
-        self._aggregator = aggregator
-        self._menu = menu
-        self._rows = TurnRows(plan.owner_id, plan.turn, plan.parent_message_id)
+        self._clock = clock
+        self._resources = resources
+        aggregator, owner_id, turn = resources.aggregator, plan.owner_id, plan.turn
+        is_open = plan.open_round is not None
+        self._rows = TurnRows(owner_id, turn, plan.parent_message_id, has_answer=is_open)
         self._wire = list(plan.history)
-        self._started_s = time.monotonic()
+        self._judge = Judge(resources.settings.policy, plan.owner_texts, plan.sources)
+        permits = Permits(resources.database, resources.grants, owner_id, turn.session_id)
+        self._planner = CallPlanner(aggregator, spending, self._judge, permits)
+        sender = Sender(log, aggregator)
+        self._calls = CallRunner(turn.id, aggregator, sender, permits, self._judge)
 
-    async def run(self) -> None:
-        """Run rounds until the turn is finished in the store."""
+    async def run(self) -> Ending | None:
+        """Run rounds until the turn is finished in the store; else return how it must end."""
+        if self._plan.open_round is not None:
+            await self._go_on(self._plan.open_round)
         while True:
+            reached = self._spending.reached() or await self._day_limit()
+            if reached is not None:
+                return ending_at_limit(reached)
             self._spending.rounds += 1
             completion, reasoning_ms = await self._ask_model()
             self._add_usage(completion)
             if not completion.tool_calls:
                 await self._finish(completion, reasoning_ms)
-                return
-            calls = plan_calls(completion.tool_calls, self._aggregator, self._spending)
+                return None
+            calls = await self._planner.plan(completion.tool_calls)
             await self._run_tools(completion, reasoning_ms, calls)
-            reached = self._spending.reached()
-            if reached is not None:
-                await self._finish_at_limit(reached)
-                return
+
+    async def _day_limit(self) -> str | None:
+        return await self._resources.day.reached(self._plan.owner_id)
 
     async def _ask_model(self) -> tuple[Completion, int | None]:
         """Stream one round; return what came and how long the model reasoned, in ms."""
         request = CompletionRequest(
             model=self._plan.turn.model,
             messages=self._wire,
-            tools=self._menu.schemas(),
+            tools=[] if self._judge.is_quarantined else self._resources.menu.schemas(),
             fallback_models=self._plan.fallback_models,
             parameters=self._plan.parameters,
             session_id=self._plan.turn.session_id,
         )
         began_s: float | None = None
         reasoning_ms: int | None = None
-        async with self._llm.stream(request) as stream:
+        async with self._resources.llm.stream(request) as stream:
             async for deltas in stream:
                 self._log.raise_if_broken()
                 for delta in deltas:
@@ -112,55 +129,87 @@ class TurnRunner:
         self, completion: Completion, reasoning_ms: int | None, calls: list[PlannedCall]
     ) -> None:
         """Store the round with its calls, run them, and add both to the history."""
-        tools = ToolRound(self._plan, self._log, self._aggregator, calls)
-        requested = [call.request for call in calls]
-        call_ids = [request.tool_call_id for request in requested]
+        tools = self._round(calls)
+        store_start = tools.announce()
 
         def store(conn: Connection) -> None:
             self._rows.store_round(conn, self._spending.rounds, completion, reasoning_ms, calls)
-            tools.start_first(conn)
+            store_start(conn)
 
-        tools.announce_first()
-        await self._log.commit(store)
-        await tools.run(lambda conn: self._rows.store_results(conn, call_ids))
-        results = tools.results
-        self._spending.tool_errors += sum(result.error is not None for result in results.values())
-        self._wire.append(
-            assistant_message(completion.text, requested, completion.reasoning_details)
+        await self._commit(store, completion)
+        requested = [call.request for call in calls]
+        answer = assistant_message(completion.text, requested, completion.reasoning_details)
+        await self._see_through(tools, answer)
+
+    async def _go_on(self, open_round: OpenRound) -> None:
+        """Run what is left of a round that waited for the owner during a restart."""
+        calls = [
+            self._planner.planned_again(request, open_round.approvals.get(request.tool_call_id))
+            for request in open_round.requests
+        ]
+        message = open_round.message
+        answer = assistant_message(message.content, message.tool_calls, message.reasoning_details)
+        await self._see_through(self._round(calls, open_round), answer)
+
+    def _round(self, calls: list[PlannedCall], open_round: OpenRound | None = None) -> ToolRound:
+        owner_id, turn = self._plan.owner_id, self._plan.turn
+        call_ids = [call.id for call in calls]
+        asking = Asking(
+            owner_id,
+            turn,
+            self._log,
+            self._resources.inbox,
+            lifetime_h=self._resources.settings.approval_lifetime_h,
+            taint=self._judge.taint.sources,
+            open_round=open_round,
         )
+        return ToolRound(
+            owner_id,
+            turn,
+            calls,
+            log=self._log,
+            clock=self._clock,
+            asking=asking,
+            runner=self._calls,
+            store_messages=lambda conn: self._rows.store_results(conn, call_ids),
+            open_round=open_round,
+        )
+
+    async def _see_through(self, tools: ToolRound, answer: WireMessage) -> None:
+        """Run the calls, and add what the model asked and what came of it to the history."""
+        await tools.run()
+        self._spending.count_results(result.status for result in tools.results.values())
+        self._judge.learn(tools.sources)
+        self._wire.append(answer)
         self._wire.extend(
-            tool_message(request.tool_call_id, request.tool, results[request.tool_call_id].text)
-            for request in requested
+            tool_message(call.id, call.request.tool, tools.results[call.id].text)
+            for call in tools.calls
         )
+
+    async def _commit(self, store: Callable[[Connection], None], completion: Completion) -> None:
+        """Store a round with its cost; whether it was stored or not, the cost counts."""
+        try:
+            await self._log.commit(store)
+        finally:
+            if completion.usage is not None:
+                self._resources.day.add(self._plan.owner_id, completion.usage.cost_microusd)
 
     async def _finish(self, completion: Completion, reasoning_ms: int | None) -> None:
         if completion.finish_reason == "content_filter":
             why = "The provider's content filter cut this answer off."
             self._log.add(Notice(code="content_filter", message=why))
         reason: FinishReason = "length" if completion.finish_reason == "length" else "stop"
-        last_seq = self._add_end(reason)
-
-        def store(conn: Connection) -> None:
-            self._rows.store_round(conn, self._spending.rounds, completion, reasoning_ms, [])
-            self._store_end(conn, reason, last_seq)
-
-        await self._log.commit(store)
-
-    async def _finish_at_limit(self, why: str) -> None:
-        self._log.add(Notice(code="limit_reached", message=why))
-        last_seq = self._add_end("limit")
-        await self._log.commit(lambda conn: self._store_end(conn, "limit", last_seq))
-
-    def _add_end(self, reason: FinishReason) -> int:
-        duration_ms = round((time.monotonic() - self._started_s) * 1000)
+        duration_ms = round(self._clock.elapsed_s * 1000)
         cost = self._spending.cost_microusd
-        return self._log.add(
+        last_seq = self._log.add(
             TurnFinished(finish_reason=reason, cost_microusd=cost, duration_ms=duration_ms)
         )
 
-    def _store_end(self, conn: Connection, reason: FinishReason, last_seq: int) -> None:
-        cost = self._spending.cost_microusd
-        self._rows.store_end(conn, reason, last_seq=last_seq, cost_microusd=cost)
+        def store(conn: Connection) -> None:
+            self._rows.store_round(conn, self._spending.rounds, completion, reasoning_ms, [])
+            self._rows.store_end(conn, reason, last_seq=last_seq, cost_microusd=cost)
+
+        await self._commit(store, completion)
 
     def _add_usage(self, completion: Completion) -> None:
         """Count what the round cost; an upstream that reports nothing costs nothing known."""

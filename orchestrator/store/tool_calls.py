@@ -2,14 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, select, update
 
 from orchestrator.domain.chat import RequestedToolCall, ToolCallRecord
 from orchestrator.domain.times import now_rfc3339
-from orchestrator.domain.tools import ToolResult
+from orchestrator.domain.tools import Effect, ToolResult, UndoCall
+from orchestrator.errors import NotFound
 from orchestrator.store.schema import tool_calls
 
 # Statements of every tool call are built once: building costs more than running them.
@@ -20,7 +22,7 @@ _FINISH = (
     .values(
         {
             name: bindparam(f"new_{name}")
-            for name in ("state", "text", "structured", "error", "duration_ms")
+            for name in ("state", "text", "structured", "error", "duration_ms", "sources", "undo")
         }
     )
 )
@@ -40,11 +42,11 @@ def plan(
     turn_id: str,
     round_number: int,
     requested: list[RequestedToolCall],
-    read_only: Collection[str],
+    effects: Mapping[str, Effect | None],
 ) -> None:
     """Store the calls that the model asked for in one round, before any of them runs.
 
-    `read_only` holds the qualified names of the tools that change nothing.
+    `effects` has, by qualified name, what the known tools do; None for those that only read.
     """
     rows = [
         {
@@ -57,7 +59,8 @@ def plan(
             "server": call.server,
             "arguments": call.arguments,
             "arguments_hash": arguments_hash(call.arguments),
-            "read_only": call.tool in read_only,
+            "read_only": call.tool in effects and effects[call.tool] is None,
+            "effect": effects.get(call.tool),
             "state": "planned",
             "text": "",
         }
@@ -76,10 +79,27 @@ def start(conn: Connection, owner_id: str, tool_call_ids: list[str]) -> None:
     )
 
 
-def finish(
-    conn: Connection, owner_id: str, tool_call_id: str, result: ToolResult, duration_ms: int
+def park(conn: Connection, owner_id: str, tool_call_id: str) -> None:
+    """Note that the call did not run after all: it waits for the owner."""
+    _update(conn, owner_id, tool_call_id, state="planned")
+
+
+def change_arguments(
+    conn: Connection, owner_id: str, tool_call_id: str, arguments: dict[str, Any]
 ) -> None:
-    """Store how a call ended."""
+    """Note what the owner wants to run in place of what the model asked for."""
+    _update(conn, owner_id, tool_call_id, ran_arguments=arguments)
+
+
+def finish(
+    conn: Connection,
+    owner_id: str,
+    tool_call_id: str,
+    result: ToolResult,
+    duration_ms: int,
+    sources: Sequence[str] = (),
+) -> None:
+    """Store how a call ended; `sources` say where foreign text in its result came from."""
     conn.execute(
         _FINISH,
         {
@@ -90,6 +110,8 @@ def finish(
             "new_structured": result.structured,
             "new_error": result.error,
             "new_duration_ms": duration_ms,
+            "new_sources": list(sources),
+            "new_undo": asdict(result.undo) if result.undo else None,
         },
     )
 
@@ -104,18 +126,69 @@ def of_turn(conn: Connection, owner_id: str, turn_id: str) -> list[ToolCallRecor
     return [record_of(row) for row in rows]
 
 
+def rounds_of_turn(conn: Connection, owner_id: str, turn_id: str) -> int:
+    """Return the number of the last round that called tools; 0 without any."""
+    return conn.execute(
+        select(func.coalesce(func.max(tool_calls.c.round), 0)).where(
+            tool_calls.c.owner_id == owner_id, tool_calls.c.turn_id == turn_id
+        )
+    ).scalar_one()
+
+
+def get(conn: Connection, owner_id: str, tool_call_id: str) -> ToolCallRecord:
+    """Return the call. Raises NotFound."""
+    return record_of(_row(conn, owner_id, tool_call_id))
+
+
+def undo_of(conn: Connection, owner_id: str, tool_call_id: str) -> UndoCall | None:
+    """Return the call that reverses this one, where its server named one. Raises NotFound."""
+    undo = _row(conn, owner_id, tool_call_id).undo
+    return UndoCall(**undo) if undo else None
+
+
+def note_undone(conn: Connection, owner_id: str, tool_call_id: str) -> None:
+    """Note that the call was reversed; the first time counts."""
+    conn.execute(
+        update(tool_calls)
+        .where(_is(owner_id, tool_call_id), tool_calls.c.undone_at.is_(None))
+        .values(undone_at=now_rfc3339())
+    )
+
+
 def record_of(row: Row[Any], prefix: str = "") -> ToolCallRecord:
     """Return the record in `row`, whose columns carry `prefix`."""
+    state, undone_at = getattr(row, prefix + "state"), getattr(row, prefix + "undone_at")
+    has_undo = getattr(row, prefix + "undo") is not None
     return ToolCallRecord(
         tool_call_id=getattr(row, prefix + "id"),
         tool=getattr(row, prefix + "tool"),
         server=getattr(row, prefix + "server"),
         arguments=getattr(row, prefix + "arguments"),
-        state=getattr(row, prefix + "state"),
+        state=state,
         read_only=getattr(row, prefix + "read_only"),
         text=getattr(row, prefix + "text"),
         structured=getattr(row, prefix + "structured"),
         error=getattr(row, prefix + "error"),
         started_at=getattr(row, prefix + "started_at"),
         duration_ms=getattr(row, prefix + "duration_ms"),
+        ran_arguments=getattr(row, prefix + "ran_arguments"),
+        effect=getattr(row, prefix + "effect"),
+        sources=getattr(row, prefix + "sources"),
+        undoable=state == "done" and has_undo and undone_at is None,
+        undone_at=undone_at,
     )
+
+
+def _row(conn: Connection, owner_id: str, tool_call_id: str) -> Row[Any]:
+    row = conn.execute(select(tool_calls).where(_is(owner_id, tool_call_id))).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no tool call {tool_call_id!r}.")
+    return row
+
+
+def _update(conn: Connection, owner_id: str, tool_call_id: str, **values: Any) -> None:
+    conn.execute(update(tool_calls).where(_is(owner_id, tool_call_id)).values(**values))
+
+
+def _is(owner_id: str, tool_call_id: str) -> ColumnElement[bool]:
+    return and_(tool_calls.c.owner_id == owner_id, tool_calls.c.id == tool_call_id)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, func, or_, select, update
 
 from orchestrator.domain.chat import FinishReason, Turn, TurnError, TurnState
 from orchestrator.domain.times import now_rfc3339
@@ -53,6 +53,7 @@ _FINISH = (
                 "finish_reason",
                 "error",
                 "finished_at",
+                "waiting_since",
             )
         }
     )
@@ -110,13 +111,26 @@ def with_ids(conn: Connection, owner_id: str, turn_ids: set[str]) -> list[Turn]:
 
 
 def left_running(conn: Connection) -> list[tuple[str, Turn]]:
-    """Return (owner id, turn) for every turn that a crash left running, of all owners."""
-    query = (
-        select(owners.c.id.label("of_owner"), turns)
-        .join(turns, turns.c.owner_id == owners.c.id)
-        .where(turns.c.state == "running")
-    )
-    return [(row.of_owner, _turn(row)) for row in conn.execute(query)]
+    """Return (owner id, turn) for every turn that a crash left running, of all owners.
+
+    Those that wait for approvals are not among them: they lost nothing.
+    """
+    return _running(conn, turns.c.waiting_since.is_(None))
+
+
+def left_waiting(conn: Connection) -> list[tuple[str, Turn]]:
+    """Return (owner id, turn) for every turn that waits for approvals, of all owners."""
+    return _running(conn, turns.c.waiting_since.is_not(None))
+
+
+def wait(conn: Connection, owner_id: str, turn_id: str) -> None:
+    """Note that the next step of the turn is to wait for approvals."""
+    _set_waiting(conn, owner_id, turn_id, now_rfc3339())
+
+
+def end_waiting(conn: Connection, owner_id: str, turn_id: str) -> None:
+    """Note that the turn runs again."""
+    _set_waiting(conn, owner_id, turn_id, None)
 
 
 def finish(
@@ -142,8 +156,16 @@ def finish(
             "new_finish_reason": finish_reason,
             "new_error": error.model_dump() if error else None,
             "new_finished_at": now_rfc3339(),
+            "new_waiting_since": None,
         },
     )
+
+
+def settings_of(conn: Connection, owner_id: str, turn_id: str) -> dict[str, Any]:
+    """Return the request fields that the turn overrides."""
+    return conn.execute(
+        select(turns.c.settings).where(turns.c.owner_id == owner_id, turns.c.id == turn_id)
+    ).scalar_one()
 
 
 def parent_message_id(conn: Connection, owner_id: str, turn_id: str) -> str | None:
@@ -213,6 +235,24 @@ def events_after(
     return [StoredEvent(row.seq, row.type, row.data) for row in rows]
 
 
+def _running(conn: Connection, condition: ColumnElement[bool]) -> list[tuple[str, Turn]]:
+    query = (
+        select(owners.c.id.label("of_owner"), turns)
+        .join(turns, turns.c.owner_id == owners.c.id)
+        .where(turns.c.state == "running", condition)
+        .order_by(turns.c.created_at)
+    )
+    return [(row.of_owner, _turn(row)) for row in conn.execute(query)]
+
+
+def _set_waiting(conn: Connection, owner_id: str, turn_id: str, since: str | None) -> None:
+    conn.execute(
+        update(turns)
+        .where(turns.c.owner_id == owner_id, turns.c.id == turn_id)
+        .values(waiting_since=since)
+    )
+
+
 def _event_row(turn_id: str, event: StoredEvent) -> dict[str, Any]:
     return {"turn_id": turn_id, "seq": event.seq, "type": event.type, "data": event.data}
 
@@ -242,5 +282,6 @@ def _turn(row: Row[Any]) -> Turn:
         cost_microusd=row.cost_microusd,
         created_at=row.created_at,
         finished_at=row.finished_at,
+        waiting_since=row.waiting_since,
         last_seq=row.last_seq,
     )

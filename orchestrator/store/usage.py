@@ -41,6 +41,15 @@ def record(conn: Connection, owner_id: str, row: UsageRow) -> None:
     )
 
 
+def cost_since(conn: Connection, owner_id: str, since: str) -> int:
+    """Return what the owner spent after that RFC 3339 time, in micro-dollars."""
+    return conn.execute(
+        select(func.coalesce(func.sum(usage.c.cost_microusd), 0)).where(
+            usage.c.owner_id == owner_id, usage.c.created_at > since
+        )
+    ).scalar_one()
+
+
 def cost_of_turn(conn: Connection, owner_id: str, turn_id: str) -> int:
     """Return what the turn has cost so far, in micro-dollars."""
     return conn.execute(

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
+from orchestrator.approvals.grants import GrantKeys
+from orchestrator.approvals.inbox import Inbox
 from orchestrator.chat.accepting import NewTurn
 from orchestrator.chat.limits import TurnLimits
 from orchestrator.chat.orchestrator import ChatOrchestrator, ChatSettings
 from orchestrator.domain.chat import Turn
 from orchestrator.llm.openrouter import OpenRouterClient
+from orchestrator.store import standing_approvals
 from orchestrator.store.database import Database
 from orchestrator.store.migrate import migrate
 from orchestrator.store.principals import ensure_owner
@@ -32,6 +36,7 @@ class Chat:
     database: Database
     owner_id: str
     fake: FakeOpenRouter
+    inbox: Inbox
     turns: list[Turn] = field(default_factory=list)
 
     async def send(self, text: str | None, **more: Any) -> Turn:
@@ -77,6 +82,7 @@ async def running_chat(
     migrate(path)
     database = Database(path)
     owner = await database.write(ensure_owner)
+    await database.write(_let_stand, owner.id, "toy__write_note")
     configs = [ServerConfig(id="toy", title="Toy", url=toy_url)] if toy_url else []
     settings = ChatSettings(
         model=SCRIPT_MODEL,
@@ -92,11 +98,19 @@ async def running_chat(
         pins=PinFile(folder / "tool_pins.json"),
     )
     llm = OpenRouterClient(fake.base_url, API_KEY, retry_delay_s=0.01)
-    async with llm, aggregator:
+    inbox, grants = Inbox(database), GrantKeys(folder)
+    async with llm, aggregator, inbox:
         assert await aggregator.wait_until_settled(10)
-        async with ChatOrchestrator(settings, folder, database, llm, aggregator) as orchestrator:
-            yield Chat(orchestrator, database, owner.id, fake)
+        async with ChatOrchestrator(
+            settings, folder, database, llm, aggregator, inbox, grants
+        ) as orchestrator:
+            yield Chat(orchestrator, database, owner.id, fake, inbox)
     await database.close()
+
+
+def _let_stand(conn: Connection, owner_id: str, tool: str) -> None:
+    """What is tested with this tool is not its approval."""
+    standing_approvals.add(conn, owner_id, tool, None, by="test")
 
 
 @pytest.fixture

@@ -202,14 +202,16 @@ async def toy_says(toy, line: str) -> None:
 
 
 async def test_stopping_a_call_that_changes_things_says_that_its_outcome_is_unknown(
-    chat: Chat,
+    chat: Chat, toy
 ) -> None:
     chat.fake.script(calls(Call("toy__write_note", {"text": "stop me", "seconds": 30})))
     turn = await chat.send("Write.")
-    await chat.until(turn.id, "tool_call_started")
+    await toy_says(toy, "note stop me")
     await chat.orchestrator.cancel(chat.owner_id, turn.id)
     events = await chat.events(turn.id)
-    assert events[-2]["status"] == "unknown"
+    assert types(events)[-3:] == ["tool_call_finished", "notice", "turn_finished"]
+    assert events[-3]["status"] == "unknown"
+    assert "No change was made; the outcome of 1 is unknown" in events[-2]["message"]
     calls_stored = await chat.database.read(tool_calls.of_turn, chat.owner_id, turn.id)
     assert [call.state for call in calls_stored] == ["unknown"]
 

@@ -1,0 +1,173 @@
+"""The approvals of one round: asked for together, each awaited when its call is due."""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Connection
+
+from orchestrator.approvals.inbox import Inbox
+from orchestrator.chat.events import ApprovalRequested, ApprovalResolved
+from orchestrator.chat.open_round import OpenRound
+from orchestrator.chat.planned_call import PlannedCall
+from orchestrator.chat.turn_log import TurnLog
+from orchestrator.domain.approvals import Approval
+from orchestrator.domain.chat import Turn
+from orchestrator.domain.ids import new_id
+from orchestrator.domain.times import to_rfc3339, utc_now
+from orchestrator.domain.tools import ToolDefinition, ToolResult
+from orchestrator.store import approvals
+
+CLIENT = "web chat"
+
+
+class Asking:
+    """Asks and waits; use it as an async context manager around the round."""
+
+    def __init__(
+        self,
+        owner_id: str,
+        turn: Turn,
+        log: TurnLog,
+        inbox: Inbox,
+        *,
+        lifetime_h: float,
+        taint: Iterable[str],
+        open_round: OpenRound | None = None,
+    ) -> None:
+        """Ask in this turn; `open_round` holds what was asked before a restart."""
+        self._owner_id = owner_id
+        self._turn = turn
+        self._log = log
+        self._inbox = inbox
+        self._lifetime = timedelta(hours=lifetime_h)
+        self._taint = list(taint)
+        self._asked = dict(open_round.approvals) if open_round else {}
+        self._decisions: dict[str, asyncio.Task[Approval]] = {}
+        self._told = open_round.told if open_round else frozenset[str]()
+        self._watching = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> Self:
+        await self._watching.__aenter__()
+        self.watch()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._watching.__aexit__(kind, error, trace)
+
+    def asks_about(self, call: PlannedCall) -> bool:
+        """Return whether the call may only run once the owner has decided."""
+        return call.id in self._asked
+
+    def ask(self, call: PlannedCall, tool: ToolDefinition, reason: str) -> Approval:
+        """Add the event that asks, and return the row that the next commit must `store`."""
+        account = call.request.arguments.get(tool.account_argument or "")
+        now = utc_now()
+        approval = Approval(
+            id=new_id("appr"),
+            origin="turn",
+            state="pending",
+            tool_call_id=call.id,
+            server=tool.server,
+            tool=tool.qualified_name,
+            title=tool.title,
+            account=account if isinstance(account, str) else None,
+            arguments=call.request.arguments,
+            level=tool.level,
+            effect=tool.effect,
+            reason=reason,
+            taint=self._taint,
+            undoable=tool.undoable,
+            client=CLIENT,
+            session_id=self._turn.session_id,
+            turn_id=self._turn.id,
+            created_at=to_rfc3339(now),
+            expires_at=to_rfc3339(now + self._lifetime),
+        )
+        self._asked[call.id] = approval
+        self._log.add(_requested(approval))
+        return approval
+
+    def store(self, conn: Connection, asked: Iterable[Approval]) -> None:
+        """Store what was asked, in the transaction that stores why."""
+        for approval in asked:
+            approvals.insert(conn, self._owner_id, approval)
+
+    def watch(self) -> None:
+        """Wait from now on for the decisions about all that was stored."""
+        new = [a for a in self._asked.values() if a.id not in self._decisions]
+        self._inbox.note(new)
+        for approval in new:
+            task = self._watching.create_task(self._decided(approval.id))
+            self._decisions[approval.id] = task
+
+    async def decision_about(self, call: PlannedCall) -> Approval:
+        """Return the approval once it is not pending any more."""
+        return await self._decisions[self._asked[call.id].id]
+
+    async def _decided(self, approval_id: str) -> Approval:
+        decided = await self._inbox.wait(self._owner_id, approval_id)
+        if approval_id not in self._told:
+            # At once, and not when its call is due: other tabs show what is still to decide.
+            self._log.emit(resolved(decided))
+        return decided
+
+
+def resolved(approval: Approval) -> ApprovalResolved:
+    """Return the event that tells how an approval ended."""
+    if approval.state == "pending":
+        raise ValueError(f"nobody has decided {approval.id!r} yet")
+    return ApprovalResolved(
+        approval_id=approval.id,
+        decision=approval.state,
+        by=approval.decided_by or "nobody",
+        arguments=approval.arguments_to_run,
+        reason=approval.decision_reason,
+    )
+
+
+def refused_by_owner(approval: Approval) -> ToolResult:
+    """Return the result of a call that was asked about and may not run."""
+    if approval.state == "denied":
+        said = f": {approval.decision_reason}" if approval.decision_reason else "."
+        text, error, code = f"The owner denied this{said}", f"You denied this{said}", "denied"
+    elif approval.state == "expired":
+        text = error = "This did not run: nobody approved it in time."
+        code = "approval_expired"
+    else:
+        text = error = "This did not run: the turn was stopped before it was approved."
+        code = "cancelled"
+    return ToolResult(
+        "denied", f"{text} Do not try again unless asked.", error=error, error_code=code
+    )
+
+
+def with_changed_arguments(result: ToolResult, approval: Approval) -> str:
+    """Return the text of a result for the model, which does not know what the owner changed."""
+    if approval.arguments_to_run is None:
+        return result.text
+    ran = json.dumps(approval.arguments_to_run, ensure_ascii=False)
+    return f"[The owner changed the arguments before approving. What ran: {ran}]\n{result.text}"
+
+
+def _requested(approval: Approval) -> ApprovalRequested:
+    return ApprovalRequested(
+        approval_id=approval.id,
+        tool_call_id=approval.tool_call_id,
+        tool=approval.tool,
+        account=approval.account,
+        arguments=approval.arguments,
+        level=approval.level,
+        reason=approval.reason,
+        taint=approval.taint,
+        undoable=approval.undoable,
+        expires_at=approval.expires_at,
+    )

@@ -1,0 +1,107 @@
+"""Runs one judged call: with the permit it needs, and with a known end when the turn stops."""
+
+import asyncio
+from typing import Any
+
+from orchestrator.approvals.policy import ASKS, Ask, Refuse
+from orchestrator.chat.judging import Judge, refused
+from orchestrator.chat.permits import Consent, Permits, consent_of
+from orchestrator.chat.planned_call import PlannedCall
+from orchestrator.chat.sending import Sender
+from orchestrator.domain.approvals import Approval
+from orchestrator.domain.tools import Permit, ToolResult
+from orchestrator.errors import ToolError
+from orchestrator.tools.aggregator import MCPToolAggregator
+
+APPROVAL_REQUIRED = "approval_required"
+_NOT_SENT = "The turn stopped before this call was sent."
+
+
+class CallRunner:
+    """Runs the calls of one turn, one or several at a time."""
+
+    def __init__(
+        self,
+        turn_id: str,
+        aggregator: MCPToolAggregator,
+        sender: Sender,
+        permits: Permits,
+        judge: Judge,
+    ) -> None:
+        self._turn_id = turn_id
+        self._aggregator = aggregator
+        self._sender = sender
+        self._permits = permits
+        self._judge = judge
+        self._sent: dict[str, asyncio.Task[ToolResult]] = {}
+
+    async def run(self, call: PlannedCall, approval: Approval | None) -> ToolResult | Ask:
+        """Return how the call ended, or why the owner must be asked first: then it did not run.
+
+        `approval` is the one the owner gave, if he was asked. Cancelling breaks off what only
+        reads; of anything else `outcome_at_stop` then tells what became.
+        """
+        if call.refusal is not None:
+            return call.refusal
+        arguments = call.request.arguments
+        if approval is not None and approval.arguments_to_run is not None:
+            arguments = approval.arguments_to_run
+        try:
+            permit = await self._permit(call, arguments, approval)
+        except ToolError as error:
+            return ToolResult("failed", str(error), error=str(error), error_code=error.code)
+        if isinstance(permit, Ask):
+            return permit
+        if isinstance(permit, Refuse):
+            return refused(permit)
+        result = await self._send(call, arguments, permit)
+        if result.error_code == APPROVAL_REQUIRED and approval is None:
+            return Ask(_why(result))
+        return result
+
+    async def outcome_at_stop(self, call: PlannedCall) -> ToolResult | None:
+        """Return how a call ended whose `run` was cancelled; None for nobody knows."""
+        if call.is_read_only:
+            return None
+        if call.id not in self._sent:
+            return ToolResult("cancelled", _NOT_SENT, error=_NOT_SENT, error_code="cancelled")
+        result = await self._sender.outcome_at_stop(call, self._sent[call.id])
+        return None if result and result.error_code == APPROVAL_REQUIRED else result
+
+    async def _send(
+        self, call: PlannedCall, arguments: dict[str, Any], permit: Permit
+    ) -> ToolResult:
+        sending = self._sender.send(call, arguments, permit)
+        if call.is_read_only:
+            return await sending
+        # A task of its own, so that a Stop can wait for its end.
+        self._sent[call.id] = asyncio.create_task(sending)
+        return await asyncio.shield(self._sent[call.id])
+
+    async def _permit(
+        self, call: PlannedCall, arguments: dict[str, Any], approval: Approval | None
+    ) -> Permit | Ask | Refuse:
+        base = Permit(turn_id=self._turn_id, taint=self._judge.taint.sources)
+        # As it is listed now: the owner may have taken half a day.
+        tool = self._aggregator.tool(call.request.tool)
+        if tool is None:
+            return base
+        if approval is not None:
+            consent = consent_of(approval)
+        elif tool.level >= ASKS:
+            verdict = self._judge.judge(tool, arguments, await self._permits.standing_tools())
+            if isinstance(verdict, (Ask, Refuse)):
+                return verdict
+            consent = Consent("standing", "standing approval")
+        else:
+            return base
+        if not tool.is_journalled:
+            return base  # A third party has no gate that could read a grant.
+        return await self._permits.permit(tool, arguments, consent, call_id=call.id, base=base)
+
+
+def _why(result: ToolResult) -> str:
+    """Return the server's own reason to ask."""
+    error: dict[str, Any] = result.structured["error"]
+    why = error.get("why")
+    return why if isinstance(why, str) and why else result.text
