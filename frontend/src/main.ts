@@ -1,5 +1,6 @@
 import { mount } from 'svelte';
 import App from './App.svelte';
+import { opened } from './lib/chat/later';
 import { loader } from './lib/md/loader.svelte';
 import './styles/index.css';
 
@@ -7,3 +8,4 @@ const target = document.getElementById('app');
 if (!target) throw new Error('index.html has no #app');
 mount(App, { target });
 void loader.load();
+void opened.load();

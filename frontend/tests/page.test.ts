@@ -6,7 +6,7 @@ import { keepDraft, readDraft } from '../src/lib/chat/drafts';
 import { groupSessions, SessionList, snippetPieces } from '../src/lib/chat/sessions.svelte';
 import { formatCost, formatDuration, formatSeconds, formatSize } from '../src/lib/text/format';
 import { hueOf } from '../src/lib/ui/hue';
-import { hrefOf, parseRoute, Router } from '../src/routes/router.svelte';
+import { APPROVALS, hrefOf, parseRoute, Router } from '../src/routes/router.svelte';
 import { codeInFragment, codeInText } from '../src/routes/signin';
 import { json, scriptedApi } from './streams';
 
@@ -22,6 +22,9 @@ afterEach(() => {
 test('every address the page gives out is one it understands', () => {
 	expect(parseRoute(hrefOf(null))).toEqual({ name: 'new' });
 	expect(parseRoute(hrefOf('a/b ü'))).toEqual({ name: 'chat', sessionId: 'a/b ü' });
+	expect(parseRoute(APPROVALS)).toEqual({ name: 'approvals', approvalId: null });
+	expect(parseRoute('/approvals/appr_1')).toEqual({ name: 'approvals', approvalId: 'appr_1' });
+	expect(parseRoute('/approvals/a/b')).toBeNull();
 	expect(parseRoute('/elsewhere')).toBeNull();
 	expect(parseRoute('/chat/%E0%A4%A')).toBeNull();
 });

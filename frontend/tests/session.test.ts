@@ -53,6 +53,7 @@ const listener = {
 	onChanged: vi.fn(),
 	onTurnStarted: vi.fn(),
 	onTurnEnded: vi.fn(),
+	onApproval: vi.fn(),
 };
 
 beforeEach(() => {

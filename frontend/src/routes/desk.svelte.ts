@@ -2,6 +2,7 @@
 
 import type { Api } from '../lib/api/api';
 import type { ModelSettings } from '../lib/api/types';
+import { Inbox } from '../lib/approvals/inbox.svelte';
 import { Fleet } from '../lib/chat/servers.svelte';
 import { ChatSession } from '../lib/chat/session.svelte';
 import { SessionList } from '../lib/chat/sessions.svelte';
@@ -17,16 +18,19 @@ export class Desk {
 	readonly router = new Router();
 	readonly list: SessionList;
 	readonly fleet: Fleet;
+	readonly inbox: Inbox;
 	session: ChatSession;
 	modelSettings = $state.raw<ModelSettings | null>(null);
 	readonly #api: Api;
 	readonly #announcer: Announcer;
+	readonly #announced = new Set<string>();
 
 	constructor(api: Api, announcer: Announcer) {
 		this.#api = api;
 		this.#announcer = announcer;
 		this.list = new SessionList(api);
 		this.fleet = new Fleet(api);
+		this.inbox = new Inbox(api);
 		this.session = $state.raw(this.#open(this.#routedId));
 	}
 
@@ -47,6 +51,7 @@ export class Desk {
 		const stops = [
 			this.router.start(),
 			this.fleet.watch(),
+			this.inbox.watch(),
 			() => clearInterval(timer),
 			() => removeEventListener('focus', notice),
 			() => this.session.close(),
@@ -67,8 +72,9 @@ export class Desk {
 		if (sessionId === this.session.id) this.goToNewChat();
 	}
 
-	/** Opens the chat the address names, unless it is open already. */
+	/** Opens the chat the address names, unless it is open already. Elsewhere the chat stays. */
 	show(): void {
+		if (this.router.route.name === 'approvals') return;
 		const id = this.#routedId;
 		if (id !== null && id === this.session.id) return;
 		this.session.close();
@@ -82,10 +88,13 @@ export class Desk {
 
 	#open(id: string | null): ChatSession {
 		const session = new ChatSession(this.#api, id, {
-			onCreated: (created) => this.router.rename(hrefOf(created)),
+			onCreated: (created) => {
+				if (this.router.route.name === 'new') this.router.rename(hrefOf(created));
+			},
 			onChanged: () => void this.list.refresh(),
 			onTurnStarted: () => this.#announcer.say(strings.turn.announce.started),
 			onTurnEnded: (turn) => this.#turnEnded(turn),
+			onApproval: (turn) => void this.#approval(turn),
 		});
 		void session.load();
 		return session;
@@ -97,6 +106,16 @@ export class Desk {
 		else this.#announcer.say(state === 'failed' ? failed : finished);
 		void this.fleet.refresh();
 		void this.#loadModel();
+	}
+
+	/** After a reload old questions come along with their answers: only open ones are told. */
+	async #approval(turn: ChatTurn): Promise<void> {
+		const last = turn.asking.at(-1);
+		for (const { ask } of turn.asking) if (ask) this.inbox.adopt(ask);
+		await this.inbox.refresh();
+		if (!last?.isAsking || this.#announced.has(last.key)) return;
+		this.#announced.add(last.key);
+		this.#announcer.say(strings.turn.announce.waiting(last.server, last.name));
 	}
 
 	async #loadModel(): Promise<void> {

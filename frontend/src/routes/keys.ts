@@ -3,6 +3,8 @@
 export interface Shortcuts {
 	onNewChat: () => void;
 	onSearch: () => void;
+	/** Brings the keyboard to what waits for an approval. */
+	onApproval: () => void;
 	/** Closes the top layer or stops the answer. */
 	onEscape: () => void;
 }
@@ -22,7 +24,8 @@ export function listenToKeys(shortcuts: Shortcuts): () => void {
 
 function actionOf(event: KeyboardEvent, shortcuts: Shortcuts): (() => void) | null {
 	if (event.key === 'Escape') return shortcuts.onEscape;
-	if (!(event.ctrlKey || event.metaKey) || event.altKey) return null;
+	if (!(event.ctrlKey || event.metaKey)) return null;
+	if (event.altKey) return event.key === 'Enter' ? shortcuts.onApproval : null;
 	const key = event.key.toLowerCase();
 	if (key === 'o' && event.shiftKey) return shortcuts.onNewChat;
 	return key === 'k' && !event.shiftKey ? shortcuts.onSearch : null;

@@ -1,14 +1,22 @@
-/** Where the reader is. Two places so far: a new chat and a stored one. */
+/** Where the reader is: in a new chat, in a stored one, or at what waits for a decision. */
 
-export type Route = { name: 'new' } | { name: 'chat'; sessionId: string };
+export type Route =
+	| { name: 'new' }
+	| { name: 'chat'; sessionId: string }
+	| { name: 'approvals'; approvalId: string | null };
+
+export const APPROVALS = '/approvals';
 
 export function parseRoute(path: string): Route | null {
 	if (path === '/') return { name: 'new' };
-	const match = /^\/chat\/([^/]+)\/?$/.exec(path);
-	const encoded = match?.[1];
+	if (/^\/approvals\/?$/.test(path)) return { name: 'approvals', approvalId: null };
+	const [, place, encoded] = /^\/(chat|approvals)\/([^/]+)\/?$/.exec(path) ?? [];
 	if (encoded === undefined) return null;
 	try {
-		return { name: 'chat', sessionId: decodeURIComponent(encoded) };
+		const id = decodeURIComponent(encoded);
+		return place === 'chat'
+			? { name: 'chat', sessionId: id }
+			: { name: 'approvals', approvalId: id };
 	} catch {
 		return null;
 	}

@@ -2,7 +2,11 @@
 
 import { Client, type RequestOptions } from './client';
 import type {
+	Approval,
+	ApprovalPage,
+	ApprovalScope,
 	ChatRequest,
+	JsonObject,
 	MessagePage,
 	ModelSettings,
 	Owner,
@@ -11,6 +15,8 @@ import type {
 	Session,
 	SessionChange,
 	SessionPage,
+	StandingApproval,
+	Undone,
 } from './types';
 
 type Bytes = ReadableStream<Uint8Array>;
@@ -83,6 +89,48 @@ export class Api {
 	cancelTurn(turnId: string): Promise<unknown> {
 		return this.client.json('POST', `${turnPath(turnId)}/cancel`, { body: {} });
 	}
+
+	approvals(query: { state: 'pending' | null; cursor: string | null }): Promise<ApprovalPage> {
+		return this.client.json('GET', '/api/approvals', { query });
+	}
+
+	approval(id: string): Promise<Approval> {
+		return this.client.json('GET', approvalPath(id));
+	}
+
+	approve(
+		id: string,
+		body: { scope: ApprovalScope; arguments: JsonObject | null },
+	): Promise<Approval> {
+		return this.client.json('POST', `${approvalPath(id)}/approve`, { body });
+	}
+
+	deny(id: string, reason: string | null): Promise<Approval> {
+		return this.client.json('POST', `${approvalPath(id)}/deny`, { body: { reason } });
+	}
+
+	async standingApprovals(): Promise<StandingApproval[]> {
+		const path = '/api/approvals/standing';
+		return (await this.client.json<{ items: StandingApproval[] }>('GET', path)).items;
+	}
+
+	revoke(standingId: string): Promise<unknown> {
+		return this.client.json('DELETE', `/api/approvals/standing/${encodeURIComponent(standingId)}`);
+	}
+
+	undoCall(toolCallId: string): Promise<Undone> {
+		const path = `/api/chat/tool-calls/${encodeURIComponent(toolCallId)}/undo`;
+		return this.client.json('POST', path, { body: {} });
+	}
+
+	async undoTurn(turnId: string): Promise<Undone[]> {
+		const path = `${turnPath(turnId)}/undo`;
+		return (await this.client.json<{ items: Undone[] }>('POST', path, { body: {} })).items;
+	}
+}
+
+function approvalPath(id: string): string {
+	return `/api/approvals/${encodeURIComponent(id)}`;
 }
 
 function sessionPath(id: string): string {

@@ -21,7 +21,8 @@ export function lineEntries(parts: Part[], isHistory: boolean): LineEntry[] {
 		run = [];
 	};
 	for (const part of parts) {
-		if (part.kind === 'call' && part.state === 'done') {
+		// What can be undone, or was, stays in sight.
+		if (part.kind === 'call' && part.state === 'done' && !part.undoable && !part.isUndone) {
 			run.push(part);
 		} else {
 			closeRun();

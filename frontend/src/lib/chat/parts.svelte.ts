@@ -1,6 +1,7 @@
 /** What stands along the line of an answer: text, reasoning, tool calls, notices, attachments. */
 
 import type { JsonObject, ToolCallRecord, ToolCallStatus } from '../api/types';
+import { type Ask, bareName } from '../approvals/ask.svelte';
 
 export type StationState = 'waiting' | 'running' | ToolCallStatus;
 
@@ -59,6 +60,18 @@ export class CallPart {
 	durationMs = $state<number | null>(null);
 	progress = $state.raw<Progress | null>(null);
 	result = $state.raw<CallResult | null>(null);
+	/** The last time the owner was asked about it. */
+	ask = $state.raw<Ask | null>(null);
+	/** What ran instead, where the owner changed the arguments. */
+	ranArguments = $state.raw<JsonObject | null>(null);
+	/** Where foreign text in the result came from. */
+	sources = $state.raw<string[]>([]);
+	/** Whether its server knows how to reverse it. */
+	undoable = $state(false);
+	isUndone = $state(false);
+	isUndoing = $state(false);
+	/** Why it could not be undone; empty when nobody tried. */
+	undoFailure = $state('');
 
 	constructor(
 		call: Pick<ToolCallRecord, 'tool_call_id' | 'tool' | 'server' | 'arguments'>,
@@ -73,8 +86,16 @@ export class CallPart {
 
 	/** The tool without its server: `calculator__evaluate` reads "evaluate". */
 	get name(): string {
-		const prefix = `${this.server}__`;
-		return this.tool.startsWith(prefix) ? this.tool.slice(prefix.length) : this.tool;
+		return bareName(this.server, this.tool);
+	}
+
+	/** Whether the owner's decision is what it waits for. */
+	get isAsking(): boolean {
+		return this.state === 'waiting' && this.ask !== null && this.ask.isPending;
+	}
+
+	get canUndo(): boolean {
+		return this.undoable && !this.isUndone && this.state === 'done';
 	}
 
 	get isOver(): boolean {

@@ -10,6 +10,7 @@ import { foldMessages, mergeTurns, prependPage, refuse } from './stored';
 import { ChatTurn } from './turn.svelte';
 
 const PAGE_SIZE = 60;
+const APPROVAL = new Set<string>(['approval_requested', 'approval_resolved']);
 
 export interface SessionListener {
 	/** The orchestrator gave a new chat its id. */
@@ -18,6 +19,8 @@ export interface SessionListener {
 	onChanged: () => void;
 	onTurnStarted: () => void;
 	onTurnEnded: (turn: ChatTurn) => void;
+	/** The turn asks the owner, or an answer has come. */
+	onApproval: (turn: ChatTurn) => void;
 }
 
 export class ChatSession {
@@ -218,6 +221,7 @@ export class ChatSession {
 			turn.seq = seq;
 			turn.apply(event, Date.now());
 			if (event.type === 'turn_started') this.#accepted(event.session_id, turn);
+			if (APPROVAL.has(event.type)) this.#listener.onApproval(turn);
 		}
 	}
 

@@ -1,7 +1,7 @@
 /** Stored messages, folded into the same turns that live events make. */
 
 import { ApiError, isTransient } from '../api/client';
-import type { Message, ToolCallRecord, ToolCallState, Turn } from '../api/types';
+import type { Message, RequestedToolCall, ToolCallRecord, ToolCallState, Turn } from '../api/types';
 import {
 	CallPart,
 	type CallResult,
@@ -96,6 +96,7 @@ function foldTurn(key: string, messages: Message[], row: Turn | null): ChatTurn 
 	turn.durationMs = row ? durationOf(row) : null;
 	if (turn.state === 'running') {
 		turn.callStarts = startsOf(records);
+		turn.undoneCalls = undoneOf(records);
 		return turn;
 	}
 	turn.isHistory = true;
@@ -118,6 +119,10 @@ function startsOf(records: Map<string, ToolCallRecord>): Map<string, number> {
 	return starts;
 }
 
+function undoneOf(records: Map<string, ToolCallRecord>): Set<string> {
+	return new Set([...records].filter(([, record]) => record.undone_at).map(([id]) => id));
+}
+
 function partsOf(message: Message, records: Map<string, ToolCallRecord>): Part[] {
 	const parts: Part[] = [];
 	if (message.reasoning) {
@@ -127,16 +132,22 @@ function partsOf(message: Message, records: Map<string, ToolCallRecord>): Part[]
 	}
 	if (message.content) parts.push(new TextPart(`${message.id}-text`, message.content));
 	for (const requested of message.tool_calls ?? []) {
-		const part = new CallPart(requested, requested.invalid_arguments ?? null);
-		const record = records.get(requested.tool_call_id);
-		part.state = stationState(record?.state ?? 'planned');
-		part.durationMs = record?.duration_ms ?? null;
-		if (record && part.state !== 'cancelled') {
-			part.result = resultOf(record);
-		}
-		parts.push(part);
+		parts.push(callOf(requested, records.get(requested.tool_call_id)));
 	}
 	return parts;
+}
+
+function callOf(requested: RequestedToolCall, record: ToolCallRecord | undefined): CallPart {
+	const part = new CallPart(requested, requested.invalid_arguments ?? null);
+	part.state = stationState(record?.state ?? 'planned');
+	if (!record) return part;
+	part.durationMs = record.duration_ms ?? null;
+	if (part.state !== 'cancelled') part.result = resultOf(record);
+	part.ranArguments = record.ran_arguments ?? null;
+	part.sources = record.sources ?? [];
+	part.undoable = record.undoable ?? false;
+	part.isUndone = Boolean(record.undone_at);
+	return part;
 }
 
 function resultOf({ text = '', structured = null, error = null }: ToolCallRecord): CallResult {

@@ -1,9 +1,10 @@
 /** One turn on the page: what the owner wrote and the line that answers it. */
 
-import type { ChatEvent, EventOf, FinishReason, TurnError, TurnState } from '../api/types';
+import type { ChatEvent, FinishReason, TurnError, TurnState } from '../api/types';
+import { CallLog } from './calls.svelte';
 import {
 	AttachmentPart,
-	CallPart,
+	type CallPart,
 	NoticePart,
 	type Part,
 	ReasoningPart,
@@ -39,9 +40,13 @@ export class ChatTurn {
 	isHistory = false;
 	/** When calls of a resumed turn began, as the store knows it (milliseconds since the epoch). */
 	callStarts: ReadonlyMap<string, number> = new Map();
+	/** Calls of a resumed turn that were undone already. */
+	undoneCalls: ReadonlySet<string> = new Set();
+	/** What became of an undo of the whole turn, in a sentence. */
+	undoReport = $state('');
+	isUndoing = $state(false);
 	#reasoningStart: number | null = null;
-	#calls = new Map<string, CallPart>();
-	#approvals = new Map<string, string>();
+	#calls = new CallLog((part) => this.#add(part));
 
 	constructor(key: string, userText: string | null) {
 		this.key = key;
@@ -50,6 +55,15 @@ export class ChatTurn {
 
 	get isRunning(): boolean {
 		return this.state === 'running' || this.state === 'sending';
+	}
+
+	get calls(): CallPart[] {
+		return this.parts.filter((part) => part.kind === 'call');
+	}
+
+	/** Calls that wait for the owner, in the order they were asked. */
+	get asking(): CallPart[] {
+		return this.isRunning ? this.calls.filter((call) => call.isAsking) : [];
 	}
 
 	/** The answer as Markdown, without reasoning and tools. */
@@ -65,7 +79,6 @@ export class ChatTurn {
 		this.costMicrousd = 0;
 		this.seq = 0;
 		this.#calls.clear();
-		this.#approvals.clear();
 		this.#reasoningStart = null;
 	}
 
@@ -85,26 +98,25 @@ export class ChatTurn {
 				this.#reasoning(now).text += event.text;
 				break;
 			case 'tool_call_started':
-				this.#callStarted(event, now);
+				this.#calls.started(event, this.callStarts.get(event.tool_call_id) ?? now);
 				break;
 			case 'tool_call_progress':
-				this.#callProgress(event);
+				this.#calls.progressed(event);
 				break;
 			case 'tool_call_finished':
-				this.#callFinished(event);
+				this.#calls.finished(event, this.undoneCalls.has(event.tool_call_id));
 				break;
 			case 'approval_requested':
-				this.#approvalRequested(event);
+				this.#calls.approvalRequested(event);
 				break;
 			case 'approval_resolved':
-				this.#resume(this.#approvals.get(event.approval_id));
+				this.#calls.approvalResolved(event);
 				break;
 			case 'question_asked':
-				this.#approvals.set(event.question_id, event.tool_call_id);
-				this.#wait(event.tool_call_id, 'answer');
+				this.#calls.questionAsked(event);
 				break;
 			case 'question_answered':
-				this.#resume(this.#approvals.get(event.question_id));
+				this.#calls.questionAnswered(event);
 				break;
 			case 'attachment_added':
 				this.#add(new AttachmentPart(event.attachment_id, event.name, event.size_bytes));
@@ -169,64 +181,11 @@ export class ChatTurn {
 		last.durationMs = duration >= REPLAYED_MS ? duration : null;
 	}
 
-	#callStarted(event: EventOf<'tool_call_started'>, now: number): void {
-		const known = this.#calls.get(event.tool_call_id);
-		const part = known ?? new CallPart(event);
-		part.state = 'running';
-		part.waitsFor = null;
-		part.startedAt = this.callStarts.get(event.tool_call_id) ?? now;
-		if (known) return;
-		this.#calls.set(part.key, part);
-		this.#add(part);
-	}
-
-	#callProgress({ tool_call_id, progress, total, message }: EventOf<'tool_call_progress'>): void {
-		const part = this.#calls.get(tool_call_id);
-		if (part) part.progress = { value: progress, total: total ?? null, message: message ?? null };
-	}
-
-	#callFinished(event: EventOf<'tool_call_finished'>): void {
-		const part = this.#calls.get(event.tool_call_id);
-		if (!part) return;
-		part.state = event.status;
-		part.waitsFor = null;
-		part.durationMs = event.duration_ms;
-		part.progress = null;
-		const { text, structured = null, error = null } = event;
-		part.result = { text, structured, error };
-	}
-
-	#approvalRequested(event: EventOf<'approval_requested'>): void {
-		this.#approvals.set(event.approval_id, event.tool_call_id);
-		if (!this.#calls.has(event.tool_call_id)) {
-			const server = event.tool.split('__')[0] ?? '';
-			const part = new CallPart({ ...event, server });
-			this.#calls.set(part.key, part);
-			this.#add(part);
-		}
-		this.#wait(event.tool_call_id, 'approval');
-	}
-
-	#wait(callId: string, what: 'approval' | 'answer'): void {
-		const part = this.#calls.get(callId);
-		if (!part || part.isOver) return;
-		part.state = 'waiting';
-		part.waitsFor = what;
-	}
-
-	#resume(callId: string | undefined): void {
-		const part = callId === undefined ? undefined : this.#calls.get(callId);
-		if (part?.state !== 'waiting') return;
-		part.state = 'running';
-		part.waitsFor = null;
-	}
-
 	#end(state: TurnState): void {
 		this.state = state;
 		this.isStopping = false;
 		this.isConnected = true;
-		// The engine ends every call before it ends a turn; a call without an end is unknown.
-		for (const part of this.#calls.values()) if (!part.isOver) part.state = 'unknown';
+		this.#calls.close();
 	}
 }
 

@@ -1,8 +1,6 @@
 /** Every word the page says. */
 
-function plural(count: number, one: string, many: string): string {
-	return `${count} ${count === 1 ? one : many}`;
-}
+import { plural } from './plural';
 
 export const strings = {
 	appName: 'Flotilla',
@@ -48,6 +46,8 @@ export const strings = {
 		empty: 'Your chats will be listed here.',
 		noHits: (query: string) => `No chat contains “${query}”.`,
 		failed: 'The list of chats could not be updated. Open chats still work.',
+		approvals: 'Approvals',
+		pending: (count: number) => `${count} waiting for you`,
 		signOut: 'Sign out',
 		theme: { system: 'Theme: system', light: 'Theme: light', dark: 'Theme: dark' },
 	},
@@ -63,6 +63,7 @@ export const strings = {
 		confirmDelete: 'Delete this chat?',
 		keep: 'Keep',
 		isAnswering: 'answering',
+		isWaiting: 'waiting for your approval',
 		untitled: 'Untitled chat',
 	},
 
@@ -106,6 +107,8 @@ export const strings = {
 		send: 'Send',
 		stop: 'Stop',
 		stopping: 'Stopping',
+		waits: 'Waiting for your approval',
+		waitsKeys: 'Ctrl Alt Enter',
 	},
 
 	turn: {
@@ -131,6 +134,7 @@ export const strings = {
 		sources: 'Sources',
 		announce: {
 			started: 'Assistant is answering',
+			waiting: (server: string, tool: string) => `Waiting for your approval: ${server} ${tool}`,
 			finished: 'Answer finished',
 			cancelled: 'Answer stopped',
 			failed: 'Answer failed',
@@ -163,7 +167,32 @@ export const strings = {
 			cancelled: 'cancelled',
 			unknown: 'outcome unknown',
 		},
+		changedArguments: 'Arguments, changed by you',
+		askedArguments: 'As the model asked',
+		foreign: 'read foreign text',
+		foreignFrom: (sources: string[]) => `read foreign text from ${sources.join(', ')}`,
+		deniedBecause: (reason: string) => `You denied this: ${reason}`,
+		undo: 'Undo',
+		undoCall: (server: string, tool: string) => `Undo ${server} ${tool}`,
+		undoing: 'Undoing',
+		undone: 'Undone',
 		waitsFor: { approval: 'waiting for your approval', answer: 'waiting for your answer' },
+	},
+
+	undo: {
+		turn: (count: number) => `Undo ${plural(count, 'change', 'changes')}`,
+		done: (done: number, all: number) =>
+			done === all
+				? `${plural(all, 'change', 'changes')} undone.`
+				: `${done} of ${plural(all, 'change', 'changes')} undone.`,
+		failed: (name: string, why: string) => `${name} was not undone. ${why}`,
+		unknown: (name: string, why: string) => `Whether ${name} was undone is not known. ${why}`,
+		unreachable: 'Not undone: Flotilla is not answering. Try again.',
+	},
+
+	decision: {
+		offline: 'Flotilla is not answering. What you decided is kept here: try again.',
+		gone: 'This approval does not exist any more.',
 	},
 
 	markdown: {

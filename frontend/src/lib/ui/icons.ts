@@ -3,8 +3,10 @@
 export const icons = {
 	arrowDown: 'M10 4v12M5 11l5 5 5-5',
 	check: 'M4 10.5l4 4 8-9',
+	chevronDown: 'M6 8l4 4 4-4',
 	menu: 'M3 5h14M3 10h14M3 15h9',
 	more: 'M4.5 10h.01M10 10h.01M15.5 10h.01',
+	quote: 'M9 6c-3 .6-4 2.2-4 5v3h4v-4H6.5M16 6c-3 .6-4 2.2-4 5v3h4v-4h-2.5',
 	search: 'M9 4a5 5 0 100 10A5 5 0 009 4zM13 13l4 4',
 } as const;
 

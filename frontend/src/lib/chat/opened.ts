@@ -1,0 +1,4 @@
+/** What stands open under a station: loaded after the page has started, apart from its shell. */
+
+export { default as ApprovalCard } from '../approvals/ApprovalCard.svelte';
+export { default as StationDetails } from './StationDetails.svelte';
