@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from orchestrator.approvals.inbox import Inbox
 from orchestrator.chat.direct_calls import DirectCalls, Ended, Waiting
 from orchestrator.domain.approvals import Approval, Decision
 from orchestrator.domain.ids import new_id
-from orchestrator.domain.times import now_rfc3339
+from orchestrator.domain.times import now_rfc3339, to_rfc3339, utc_now
 from orchestrator.errors import Conflict, ServerUnavailable, ToolNotFound
 from orchestrator.store import approvals, schema, standing_approvals
 from orchestrator.store.database import Database
@@ -26,6 +27,7 @@ from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.pin_file import PinFile
 from tests.fakes.effects import EffectsServer, running_effects
 from tests.fakes.mcp_servers import ServerProcess, toy_server
+from tests.fakes.mcp_waiting import eventually
 
 YES = Decision(approve=True, by="web")
 NO = Decision(approve=False, by="web", reason="Not to her.")
@@ -58,7 +60,7 @@ class Desk:
 
     async def outcome(self, approval: Approval) -> dict[str, Any]:
         async with asyncio.timeout(30):
-            while (outcome := (await self.stored(approval)).outcome) is None:
+            while (outcome := (await self.stored(approval)).outcome) is None:  # noqa: ASYNC110  (it comes with no event)
                 await asyncio.sleep(0.02)
         return outcome
 
@@ -306,25 +308,72 @@ async def test_a_third_party_runs_once_for_a_call_id(desk: Desk, toy: ServerProc
 async def test_what_a_client_of_a_server_asked_for_runs_on_approval(
     desk: Desk, effects: EffectsServer, mail: dict[str, Any]
 ):
-    ticket = Approval(
-        id=new_id("appr"),
-        origin="client",
-        state="pending",
-        tool_call_id=new_id("call"),
-        server="effects",
-        tool="effects__send_message",
-        title="Send message",
-        arguments=mail,
-        level=3,
-        reason="This tool asks every time.",
-        client="some editor",
-        created_at=now_rfc3339(),
-        expires_at="2999-01-01T00:00:00.000Z",
-    )
-    await desk.database.write(approvals.insert, desk.owner_id, ticket)
-    await desk.decide(ticket)
-    assert (await desk.outcome(ticket))["status"] == "done"
+    asked = ticket(mail)
+    await desk.database.write(approvals.insert, desk.owner_id, asked)
+    await desk.decide(asked)
+    assert (await desk.outcome(asked))["status"] == "done"
     assert sent(effects, mail) == [mail]
+
+
+async def test_a_stop_in_the_middle_of_an_approved_call_runs_it_once(
+    tmp_path: Path, effects: EffectsServer, toy: ServerProcess
+):
+    mail = {"to": new_id("msg"), "body": "See you.", "seconds": 2}
+
+    def is_sent() -> int:
+        return [e.arguments for e in effects.effects("slow_send")].count(mail)
+
+    async with open_desk(tmp_path, effects, toy) as desk:
+        asked = await desk.asked("effects__slow_send", mail)
+        await desk.decide(asked)
+        await eventually(lambda: is_sent() == 1)
+    async with open_desk(tmp_path, effects, toy) as desk:
+        assert (await desk.outcome(asked))["status"] == "done"
+    assert is_sent() == 1
+
+
+async def test_a_server_that_stays_away_until_the_end_ran_nothing(
+    desk: Desk, effects: EffectsServer, mail: dict[str, Any]
+):
+    effects.kill()
+    asked = ticket(mail, expires_at=to_rfc3339(utc_now() + timedelta(seconds=3)))
+    await desk.database.write(approvals.insert, desk.owner_id, asked)
+    await desk.decide(asked)
+    outcome = await desk.outcome(asked)
+    assert (outcome["status"], outcome["error_code"]) == ("failed", "approval_expired")
+    effects.start()
+    assert sent(effects, mail) == []
+
+
+async def test_what_a_crash_left_beyond_its_time_is_unknown_and_not_run(
+    tmp_path: Path, effects: EffectsServer, toy: ServerProcess, mail: dict[str, Any]
+):
+    async with open_desk(tmp_path, effects, toy) as desk:
+        late = ticket(mail, state="approved", expires_at=now_rfc3339())
+        await desk.database.write(approvals.insert, desk.owner_id, late)
+    async with open_desk(tmp_path, effects, toy) as desk:
+        assert (await desk.outcome(late))["status"] == "unknown"
+    assert sent(effects, mail) == []
+
+
+def ticket(mail: dict[str, Any], **more: Any) -> Approval:
+    """What a server asks for on behalf of a client of its own."""
+    fields: dict[str, Any] = {
+        "id": new_id("appr"),
+        "origin": "client",
+        "state": "pending",
+        "tool_call_id": new_id("call"),
+        "server": "effects",
+        "tool": "effects__send_message",
+        "title": "Send message",
+        "arguments": mail,
+        "level": 3,
+        "reason": "This tool asks every time.",
+        "client": "some editor",
+        "created_at": now_rfc3339(),
+        "expires_at": "2999-01-01T00:00:00.000Z",
+    }
+    return Approval(**(fields | more))
 
 
 def forget_outcome(conn: Connection, approval: Approval) -> None:

@@ -1,0 +1,183 @@
+"""Runs what the owner approved and no turn waits for: each call once, also over a restart."""
+
+import asyncio
+import logging
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from orchestrator.approvals.grants import GrantKeys
+from orchestrator.approvals.inbox import RETRY_S, Inbox
+from orchestrator.chat.asking import with_changed_arguments
+from orchestrator.chat.permits import Permits, consent_of
+from orchestrator.chat.sending import with_media_note
+from orchestrator.domain.approvals import Approval
+from orchestrator.domain.chat import Value
+from orchestrator.domain.times import now_rfc3339
+from orchestrator.domain.tools import Permit, ToolCallStatus, ToolDefinition, ToolResult
+from orchestrator.errors import StorageFull, ToolError
+from orchestrator.store import approvals
+from orchestrator.store.database import Database
+from orchestrator.tools.aggregator import MCPToolAggregator
+
+logger = logging.getLogger(__name__)
+
+AWAY = frozenset({"server_unavailable", "needs_sign_in"})
+"""Codes of results that say: nothing ran, because the server cannot be reached."""
+STANDING = "standing approval"
+"""Who decided when nobody was asked."""
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 15.0
+
+
+class CallOutcome(Value):
+    """How a call ended that no turn waits for; kept as `Approval.outcome`."""
+
+    status: ToolCallStatus
+    text: str
+    structured: Any = None
+    error: str | None = None
+    error_code: str | None = None
+    undoable: bool = False
+
+
+NEVER_RAN = CallOutcome(
+    status="failed",
+    text="This did not run: its server was away until the approval expired.",
+    error="This did not run: its server was away until the approval expired.",
+    error_code="approval_expired",
+)
+UNKNOWN = CallOutcome(
+    status="unknown",
+    text="Flotilla was stopped while this ran: whether it took effect is not known.",
+    error="Flotilla was stopped while this ran: whether it took effect is not known.",
+    error_code="outcome_unknown",
+)
+
+
+def outcome_of(result: ToolResult) -> CallOutcome:
+    """Return what is kept of a result."""
+    told = with_media_note(result)
+    return CallOutcome(
+        status=told.status,
+        text=told.text,
+        structured=told.structured,
+        error=told.error,
+        error_code=told.error_code,
+        undoable=told.undo is not None,
+    )
+
+
+class ApprovedCalls:
+    """Use it as an async context manager: it takes up what a crash left, and ends with the rest."""
+
+    def __init__(
+        self, database: Database, aggregator: MCPToolAggregator, inbox: Inbox, grants: GrantKeys
+    ) -> None:
+        self._database = database
+        self._aggregator = aggregator
+        self._inbox = inbox
+        self._grants = grants
+        self._running: dict[str, asyncio.Task[CallOutcome]] = {}
+
+    async def __aenter__(self) -> Self:
+        self._inbox.on_approved(self._begin)
+        left = await self._database.read(approvals.approved_without_outcome)
+        for owner_id, approval in left:
+            self._start(owner_id, approval, was_interrupted=True)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        tasks = set(self._running.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _begin(self, owner_id: str, approval: Approval) -> None:
+        self.run(owner_id, approval)
+
+    def run(self, owner_id: str, approval: Approval) -> asyncio.Task[CallOutcome]:
+        """Begin to run an approved call, and return the task that ends once its end is stored."""
+        return self._start(owner_id, approval, was_interrupted=False)
+
+    def _start(
+        self, owner_id: str, approval: Approval, *, was_interrupted: bool
+    ) -> asyncio.Task[CallOutcome]:
+        running = self._running.get(approval.id)
+        if running is not None:
+            return running
+        task = asyncio.create_task(
+            self._run(owner_id, approval, was_interrupted=was_interrupted),
+            name=f"approved call {approval.tool_call_id}",
+        )
+        self._running[approval.id] = task
+        task.add_done_callback(lambda ended: self._ended(approval, ended))
+        return task
+
+    def _ended(self, approval: Approval, task: asyncio.Task[CallOutcome]) -> None:
+        del self._running[approval.id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("approved_call_crashed approval=%s", approval.id, exc_info=error)
+
+    async def _run(
+        self, owner_id: str, approval: Approval, *, was_interrupted: bool
+    ) -> CallOutcome:
+        outcome = await self._outcome(owner_id, approval, was_interrupted=was_interrupted)
+        stored = outcome.model_dump()
+        while True:
+            try:
+                await self._database.write(approvals.set_outcome, owner_id, approval.id, stored)
+            except StorageFull:
+                logger.warning("outcome_not_stored approval=%s reason=disk_full", approval.id)
+                await asyncio.sleep(RETRY_S)
+            else:
+                logger.info(
+                    "approved_call_ended tool=%s call=%s status=%s",
+                    approval.tool,
+                    approval.tool_call_id,
+                    outcome.status,
+                )
+                return outcome
+
+    async def _outcome(
+        self, owner_id: str, approval: Approval, *, was_interrupted: bool
+    ) -> CallOutcome:
+        """Send it as soon as its server is there; a journal makes sending it again harmless."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            tool = self._aggregator.tool(approval.tool)
+            is_over = approval.expires_at <= now_rfc3339()
+            if was_interrupted and (is_over or (tool is not None and not tool.is_journalled)):
+                return UNKNOWN
+            if tool is not None:
+                result = await self._sent(owner_id, approval, tool)
+                if result.error_code not in AWAY or approval.decided_by == STANDING:
+                    return outcome_of(result)
+            if is_over:
+                return NEVER_RAN
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _sent(self, owner_id: str, approval: Approval, tool: ToolDefinition) -> ToolResult:
+        changed = approval.arguments_to_run
+        arguments = approval.arguments if changed is None else changed
+        call_id = approval.tool_call_id
+        permit = Permit()
+        if tool.is_journalled:
+            permits = Permits(self._database, self._grants, owner_id, None)
+            try:
+                permit = await permits.permit(
+                    tool, arguments, consent_of(approval), call_id=call_id, base=permit
+                )
+            except ToolError as error:
+                return ToolResult("failed", str(error), error=str(error), error_code=error.code)
+        result = await self._aggregator.call(
+            tool.qualified_name, arguments, call_id=call_id, permit=permit
+        )
+        return replace(result, text=with_changed_arguments(result, approval))
