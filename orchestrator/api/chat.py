@@ -11,6 +11,7 @@ from orchestrator.api.problems import problem_responses
 from orchestrator.chat.accepting import NewTurn
 from orchestrator.chat.events import ChatEvent
 from orchestrator.chat.orchestrator import ChatOrchestrator
+from orchestrator.chat.undoing import Undone
 from orchestrator.domain.chat import Turn
 from orchestrator.errors import Conflict, NotFound, TooLarge
 from orchestrator.store import turns
@@ -55,6 +56,12 @@ class ContinueRequest(Body):
     """Go on with an answer that was interrupted, failed, cancelled or cut off."""
 
     client_message_id: Identifier | None = None
+
+
+class UndoReport(BaseModel):
+    """What became of each call that was to be reversed; `failed` ones can be tried again."""
+
+    items: list[Undone]
 
 
 @router.post(
@@ -130,6 +137,22 @@ async def continue_turn(
     """Start a turn that goes on where this one stopped, and stream its events."""
     turn = await chat.continue_turn(principal.owner_id, turn_id, body.client_message_id)
     return await _stream(chat, principal.owner_id, turn.id, after=0)
+
+
+@router.post("/turns/{turn_id}/undo", responses=problem_responses(404, 409, 507))
+async def undo_turn(turn_id: Identifier, principal: PrincipalDep, chat: ChatDep) -> UndoReport:
+    """Reverse what can be reversed of the turn, newest first; 409 when nothing can (any more)."""
+    undone = await chat.undoing.undo_turn(principal.owner_id, turn_id, actor=principal.actor)
+    return UndoReport(items=undone)
+
+
+@router.post("/tool-calls/{tool_call_id}/undo", responses=problem_responses(404, 409, 507))
+async def undo_tool_call(
+    tool_call_id: Identifier, principal: PrincipalDep, chat: ChatDep
+) -> UndoReport:
+    """Reverse what one call did; 409 when it cannot be undone, or was undone already."""
+    undone = await chat.undoing.undo_call(principal.owner_id, tool_call_id, actor=principal.actor)
+    return UndoReport(items=[undone])
 
 
 async def _stream(chat: ChatOrchestrator, owner_id: str, turn_id: str, after: int) -> EventStream:
