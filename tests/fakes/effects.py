@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
 
+from orchestrator.approvals.grants import GrantKeys, GrantScope
 from servers.kit.token import token_file
 from tests.fakes.effects_server import NAME
 from tests.processes import ROOT
@@ -134,6 +135,30 @@ class EffectsServer:
         if self.process.stdout is not None:
             self.process.stdout.close()
         return code
+
+
+def granted(
+    data_dir: Path,
+    tool: str,
+    arguments: Mapping[str, Any],
+    call_id: str = "call_1",
+    *,
+    scope: GrantScope = "once",
+    by: str = "web",
+    grant_id: str = "grant_1",
+    **meta: Any,
+) -> dict[str, Any]:
+    """The `_meta` with which the orchestrator sends a call that its owner approved."""
+    grant = GrantKeys(data_dir).mint(
+        NAME, tool, owner="owner", call_id=call_id, arguments=arguments, scope=scope, by=by,
+        grant_id=grant_id,
+    )  # fmt: skip
+    return {
+        "flotilla/call_id": call_id,
+        "flotilla/grant": grant,
+        "flotilla/approvals": "caller",
+        **{f"flotilla/{name}": value for name, value in meta.items()},
+    }
 
 
 def read_effects(file: Path, tool: str | None = None) -> list[Effect]:

@@ -1,8 +1,9 @@
-"""A strict orchestrator: the part of its HTTP API that housekeeping reads, and nothing more."""
+"""A strict orchestrator: the part of its HTTP API that servers use, and nothing more."""
 
 import asyncio
 import base64
 import json
+import re
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -17,6 +18,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 TOKEN = "t" * 43
+TICKET_FIELDS = {
+    "ticket_id", "tool", "title", "arguments", "hash", "level", "effect", "reason", "account",
+    "undoable", "client", "expires_at",
+}  # fmt: skip
 
 
 @dataclass
@@ -28,6 +33,8 @@ class FakeOrchestrator:
         default_factory=dict[str, list[dict[str, Any]]]
     )
     attachments: list[dict[str, Any]] | None = None
+    approvals: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    """What was asked for, by approval id."""
     answer: Response | None = None
     """Given instead of any other answer."""
     asked: list[tuple[str, dict[str, str]]] = field(
@@ -60,12 +67,19 @@ class FakeOrchestrator:
         )  # fmt: skip
         return message_id
 
+    def decide(self, approval_id: str, state: str, reason: str | None = None) -> None:
+        """Do what the owner does in the web chat."""
+        decision = {"state": state, "decided_by": "web", "decision_reason": reason}
+        self.approvals[approval_id] |= decision
+
     def app(self) -> Starlette:
         return Starlette(
             routes=[
                 Route("/api/sessions", self._list_sessions),
                 Route("/api/sessions/{session_id}/messages", self._list_messages),
                 Route("/api/attachments", self._list_attachments),
+                Route("/api/approvals", self._ask_approval, methods=["POST"]),
+                Route("/api/approvals/{approval_id}", self._read_approval),
             ]
         )
 
@@ -113,6 +127,44 @@ class FakeOrchestrator:
         if self.attachments is None:
             return _problem(404, "not_found")
         return _page(request, self.attachments)
+
+    async def _ask_approval(self, request: Request) -> Response:
+        if refusal := self._refusal(request, set()):
+            return refusal
+        asked = await request.json()
+        if not _is_ticket(asked):
+            return _problem(422, "invalid_request")
+        for approval in self.approvals.values():
+            if approval["tool_call_id"] == asked["ticket_id"]:
+                return JSONResponse(approval, 200)
+        approval_id = f"apr_{len(self.approvals):03d}"
+        self.approvals[approval_id] = {
+            "id": approval_id, "origin": "client", "state": "pending", "server": "effects",
+            "tool_call_id": asked["ticket_id"], "tool": f"effects__{asked['tool']}",
+            "decided_by": None, "decision_reason": None, "taint": [], "outcome": None,
+            "url": f"{self.url}/#/approvals/{approval_id}",
+            **{name: asked[name] for name in TICKET_FIELDS - {"ticket_id", "tool", "hash"}},
+        }  # fmt: skip
+        return JSONResponse(self.approvals[approval_id], 201)
+
+    async def _read_approval(self, request: Request) -> Response:
+        if refusal := self._refusal(request, set()):
+            return refusal
+        approval = self.approvals.get(request.path_params["approval_id"])
+        return _problem(404, "not_found") if approval is None else JSONResponse(approval)
+
+
+def _is_ticket(asked: dict[str, Any]) -> bool:
+    return (
+        set(asked) == TICKET_FIELDS
+        and re.fullmatch("[0-9a-f]{64}", asked["hash"]) is not None
+        and asked["level"] in (0, 1, 2, 3)
+        and asked["effect"] in (None, "change", "send", "delete", "share")
+        and isinstance(asked["arguments"], dict)
+        and isinstance(asked["undoable"], bool)
+        and datetime.fromisoformat(asked["expires_at"]).tzinfo is not None
+        and all(isinstance(asked[name], str) for name in ("tool", "title", "reason", "client"))
+    )
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from servers.kit.gate.tickets import Ticket
+from servers.kit.gate.wording import account_in
 from servers.kit.manifest import Manifest
 from servers.kit.settings import KitSettings
 
@@ -28,7 +29,7 @@ class Approval(BaseModel):
 
     id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")
     state: Literal["pending", "approved", "denied", "expired", "cancelled"]
-    decided_by: Literal["web", "terminal", "api"] | None = None
+    decided_by: str | None = None
     decision_reason: str | None = None
     url: str | None = None
 
@@ -62,7 +63,7 @@ class Inbox:
             "level": call.level,
             "effect": call.effect,
             "reason": ticket.why,
-            "account": ticket.arguments.get(tool.account) if tool.account is not None else None,
+            "account": account_in(ticket.arguments, tool),
             "undoable": tool.undo is not None,
             "client": call.client,
             "expires_at": _rfc3339(ticket.expires_at),

@@ -15,7 +15,7 @@ from servers.kit.gate.journal import Call
 from servers.kit.gate.ledger import Ledger
 from servers.kit.gate.permit import Need, Permit
 from servers.kit.gate.ticket_desk import TicketDesk
-from servers.kit.gate.wording import question
+from servers.kit.gate.wording import account_in, question
 from servers.kit.manifest import ASKS, Manifest
 
 ALWAYS_ASKS = 3
@@ -111,12 +111,11 @@ class Permissions:
     def _question(self, call: Call, need: Need, message: CallToolRequestParams) -> str:
         tool = self._manifest.tools[call.tool]
         arguments = message.arguments or {}
-        account = arguments.get(tool.account) if tool.account is not None else None
         return question(
             title=self._manifest.title_of(call.tool),
             server_title=self._manifest.title,
             arguments=arguments,
             is_undoable=tool.undo is not None,
             why=need.why,
-            account=str(account) if account is not None else None,
+            account=account_in(arguments, tool),
         )

@@ -11,7 +11,7 @@ from mcp.types import CallToolResult
 
 from servers.kit.gate import journal, refusals, tickets
 from servers.kit.gate.attempts import replayed
-from servers.kit.gate.inbox import Inbox
+from servers.kit.gate.inbox import Approval, Inbox
 from servers.kit.gate.journal import Call
 from servers.kit.gate.ledger import Ledger
 from servers.kit.gate.permit import Need, Permit
@@ -80,8 +80,7 @@ class TicketDesk:
         if approval.state == "approved":
             return ticket, " It is approved and about to run."
         if approval.state in ("denied", "cancelled"):
-            reason = approval.decision_reason
-            return await self._ledger.write(_denied, ticket.ticket_id, reason), ""
+            return await self._ledger.write(_denied, ticket.ticket_id, approval), ""
         return ticket, ""
 
     def _pending(self, ticket: Ticket, note: str) -> CallToolResult:
@@ -112,10 +111,16 @@ def _linked(conn: sqlite3.Connection, ticket_id: str, approval_id: str, url: str
     return tickets.get(conn, ticket_id)
 
 
-def _denied(conn: sqlite3.Connection, ticket_id: str, reason: str | None) -> Ticket:
+def _denied(conn: sqlite3.Connection, ticket_id: str, approval: Approval) -> Ticket:
+    said = approval.decided_by
     try:
         return tickets.decide(
-            conn, ticket_id, approve=False, by="web", reason=reason, now_s=time.time()
+            conn,
+            ticket_id,
+            approve=False,
+            by=said if said in ("web", "terminal", "api") else "web",
+            reason=approval.decision_reason,
+            now_s=time.time(),
         )
     except TicketClosed:
         # Decided at the terminal meanwhile: that stands.

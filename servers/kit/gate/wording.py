@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from servers.kit.manifest import ToolManifest
+
 MAX_VALUE_CHARS = 4_000
 # Control and format characters could hide or reorder what is shown, surrogates break terminals.
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
@@ -20,10 +22,16 @@ def question(
     account: str | None,
 ) -> str:
     """The whole of what is decided about: the tool, its arguments, and what cannot be reversed."""
-    lines = [f"{server_title}: {title}", *([f"Account: {one_line(account)}"] if account else [])]
+    lines = [f"{server_title}: {title}", *([f"Account: {account}"] if account else [])]
     lines += readable(arguments) or ["No arguments."]
     lines += ["It can be undone." if is_undoable else "It cannot be undone.", why]
     return "\n".join(lines)
+
+
+def account_in(arguments: Mapping[str, Any], tool: ToolManifest) -> str | None:
+    """The account that a call is for, where it names one."""
+    account = arguments.get(tool.account) if tool.account is not None else None
+    return None if account is None else one_line(str(account))
 
 
 def readable(arguments: Mapping[str, Any], max_chars: int = MAX_VALUE_CHARS) -> list[str]:

@@ -11,6 +11,8 @@ import pytest
 
 from servers.kit.gate import schema
 from servers.kit.gate.ledger import Ledger
+from tests.fakes.effects import EffectsServer, running_effects
+from tests.servers.kit.gate.in_memory import EffectsInMemory
 
 StartRacer = Callable[..., subprocess.Popen[str]]
 
@@ -69,3 +71,16 @@ def said(racer: subprocess.Popen[str]) -> str:
     """The next line of a racer."""
     assert racer.stdout is not None
     return racer.stdout.readline().strip()
+
+
+@pytest.fixture
+def effects(tmp_path: Path) -> EffectsInMemory:
+    """The effects server in this process, with a data directory of its own."""
+    return EffectsInMemory(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def effects_process(tmp_path_factory: pytest.TempPathFactory) -> Generator[EffectsServer]:
+    """The effects server for all tests of a module that leave it running."""
+    with running_effects(tmp_path_factory.mktemp("effects")) as server:
+        yield server
