@@ -11,7 +11,18 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from orchestrator.api import auth, chat, fleet, health, metrics, model_settings, sessions
+from orchestrator.api import (
+    approvals,
+    audit,
+    auth,
+    chat,
+    fleet,
+    health,
+    metrics,
+    model_settings,
+    sessions,
+    tools,
+)
 from orchestrator.api.authentication import Authentication
 from orchestrator.api.authenticator import Authenticator
 from orchestrator.api.event_stream import declare_event_streams
@@ -20,6 +31,7 @@ from orchestrator.api.problems import install_problems
 from orchestrator.api.static import Frontend
 from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
+from orchestrator.chat.direct_calls import DirectCalls
 from orchestrator.chat.limits import TurnLimits
 from orchestrator.chat.orchestrator import ChatOrchestrator
 from orchestrator.chat.resources import ChatSettings
@@ -35,7 +47,7 @@ from orchestrator.tools.pin_file import PinFile
 from orchestrator.tools.tokens import ServerTokens
 
 # The busiest first: routes are tried in their order.
-ROUTERS = (chat, sessions, fleet, model_settings, auth, health, metrics)
+ROUTERS = (chat, sessions, approvals, tools, fleet, model_settings, audit, auth, health, metrics)
 
 
 def create_app() -> ASGIApp:
@@ -73,11 +85,13 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
     async with AsyncExitStack() as stack:
         database = Database(path)
         stack.push_async_callback(database.close)
-        await database.write(ensure_local_tokens, settings.data_dir)
+        document = _servers_document(settings)
+        fleet = [server.id for server in document.servers if server.trust == "fleet"]
+        await database.write(ensure_local_tokens, settings.data_dir, fleet)
         authenticator = Authenticator(database)
         await stack.enter_async_context(_running(authenticator.keep_last_used()))
         llm = await stack.enter_async_context(_model_client(settings, tls))
-        aggregator = await stack.enter_async_context(_aggregator(settings, tls))
+        aggregator = await stack.enter_async_context(_aggregator(settings, document, tls))
         inbox = await stack.enter_async_context(Inbox(database))
         grants = GrantKeys(settings.data_dir)
         app.state.chat = await stack.enter_async_context(
@@ -91,6 +105,17 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
                 grants,
             )
         )
+        app.state.direct_calls = await stack.enter_async_context(
+            DirectCalls(
+                database,
+                aggregator,
+                inbox,
+                grants,
+                mode=settings.approval_policy,
+                approval_lifetime_h=settings.approval_lifetime_h,
+            )
+        )
+        app.state.inbox = inbox
         app.state.settings = settings
         app.state.database = database
         app.state.authenticator = authenticator
@@ -121,10 +146,14 @@ def _model_client(settings: Settings, tls: ssl.SSLContext) -> OpenRouterClient:
     )
 
 
-def _aggregator(settings: Settings, tls: ssl.SSLContext) -> MCPToolAggregator:
-    document = read_json_document(
-        settings.data_dir / "mcp_servers.json", ServersDocument, ServersDocument()
-    )
+def _servers_document(settings: Settings) -> ServersDocument:
+    path = settings.data_dir / "mcp_servers.json"
+    return read_json_document(path, ServersDocument, ServersDocument())
+
+
+def _aggregator(
+    settings: Settings, document: ServersDocument, tls: ssl.SSLContext
+) -> MCPToolAggregator:
     return MCPToolAggregator(
         document.servers,
         token_for=ServerTokens(settings.data_dir),

@@ -137,6 +137,11 @@ class Settings(BaseSettings):
         description="Socket that is told of readiness; systemd and `flotilla up` set it.",
     )
 
+    @property
+    def address(self) -> str:
+        """Where a browser of the owner finds the orchestrator."""
+        return next(iter(self.public_origins), f"http://127.0.0.1:{self.port}")
+
     @field_validator("public_origins", "openrouter_fallback_models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

@@ -1,6 +1,6 @@
 """Signing in and out, API tokens, logins."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -9,12 +9,11 @@ from orchestrator.api.authentication import cookie_name
 from orchestrator.api.deps import AuthenticatorDep, DatabaseDep, PrincipalDep
 from orchestrator.api.problems import problem_responses
 from orchestrator.errors import Conflict
-from orchestrator.store.local_tokens import LOCAL_TOKENS
+from orchestrator.store.local_tokens import is_local
 from orchestrator.store.principals import (
     ApiToken,
     Login,
     Owner,
-    Scope,
     list_logins,
     list_tokens,
 )
@@ -41,7 +40,7 @@ class NewToken(StrictBody):
     """The API token to make."""
 
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-    scope: Scope = "owner"
+    scope: Literal["owner", "read_history"] = "owner"
 
 
 class Me(BaseModel):
@@ -127,7 +126,7 @@ async def create_token(
     body: NewToken, principal: PrincipalDep, authenticator: AuthenticatorDep
 ) -> MintedToken:
     """Make an API token; its text is shown this once."""
-    if body.name in LOCAL_TOKENS:
+    if is_local(body.name):
         raise Conflict(f"The name {body.name!r} belongs to a program of this machine.")
     token, text = await authenticator.new_token(principal, name=body.name, scope=body.scope)
     return MintedToken(**token.model_dump(), token=text)

@@ -12,6 +12,8 @@ from orchestrator.errors import FlotillaError, Forbidden, NotSignedIn
 COOKIE = "flotilla_session"
 PUBLIC = frozenset([("POST", "/api/auth/sign-in")])
 HISTORY = ("/api/sessions", "/api/attachments")
+APPROVALS = "/api/approvals"
+APPROVAL_ID = "appr_"
 
 
 def cookie_name(origin: str) -> str:
@@ -63,8 +65,7 @@ class Authentication:
         if scheme.lower() != "bearer":
             raise NotSignedIn("Send the token as `Authorization: Bearer ...`.")
         principal = await authenticator.verify("token", token.strip())
-        if principal.scope == "read_history" and not _reads_history(scope):
-            raise Forbidden("This token may only read sessions and attachments.")
+        _refuse_beyond_scope(principal, scope)
         return principal
 
     async def _run(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,6 +97,26 @@ def _session_cookies(header: bytes, origin: str) -> list[bytes]:
     wanted = cookie_name(origin).encode()
     pairs = (part.strip().partition(b"=") for part in header.split(b";"))
     return [value for name, _, value in pairs if name == wanted]
+
+
+def _refuse_beyond_scope(principal: Principal, scope: Scope) -> None:
+    """Only the owner decides: no token of a server can, whatever it asks for. Raises Forbidden."""
+    match principal.scope:
+        case "owner":
+            return
+        case "read_history":
+            if not _reads_history(scope):
+                raise Forbidden("This token may only read sessions and attachments.")
+        case "ask_approval":
+            if not _asks_for_approval(scope):
+                raise Forbidden("This token may only ask for approvals and read those.")
+
+
+def _asks_for_approval(scope: Scope) -> bool:
+    path: str = scope["path"]
+    if scope.get("method") == "POST":
+        return path == APPROVALS
+    return scope.get("method") == "GET" and path.startswith(f"{APPROVALS}/{APPROVAL_ID}")
 
 
 def _reads_history(scope: Scope) -> bool:

@@ -11,13 +11,14 @@ import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Never
+from typing import Literal, Never
 from weakref import WeakValueDictionary
 
 from orchestrator.domain.times import to_rfc3339, utc_now
 from orchestrator.errors import NotFound, NotSignedIn, StorageFull, TooManyRequests
 from orchestrator.store import principals
 from orchestrator.store.database import Database
+from orchestrator.store.local_tokens import TERMINAL
 from orchestrator.store.principals import ApiToken, Credential, CredentialKind, Scope, hash_secret
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class Principal:
     owner_name: str
     kind: CredentialKind
     credential_id: str
+    credential_name: str
+    """What a token is for; empty for a login."""
     scope: Scope
     revocation: Revocation = field(repr=False, compare=False)
 
@@ -60,6 +63,13 @@ class Principal:
     def actor(self) -> str:
         """How audit rows name it."""
         return f"{self.kind}:{self.credential_id}"
+
+    @property
+    def means(self) -> Literal["web", "api", "terminal"]:
+        """How the owner comes, as decisions name it."""
+        if self.kind == "login":
+            return "web"
+        return "terminal" if self.credential_name == TERMINAL else "api"
 
 
 @dataclass(slots=True)
@@ -205,6 +215,7 @@ class Authenticator:
             owner_name=credential.owner_name,
             kind=credential.kind,
             credential_id=credential.id,
+            credential_name=credential.name,
             scope=credential.scope,
             revocation=revocation,
         )

@@ -9,6 +9,8 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from orchestrator.api.authenticator import Authenticator, Principal
+from orchestrator.approvals.inbox import Inbox
+from orchestrator.chat.direct_calls import DirectCalls
 from orchestrator.chat.orchestrator import ChatOrchestrator
 from orchestrator.settings import Settings
 from orchestrator.store.database import Database
@@ -39,9 +41,19 @@ async def _aggregator(connection: HTTPConnection) -> MCPToolAggregator:
     return connection.app.state.aggregator
 
 
+async def _inbox(connection: HTTPConnection) -> Inbox:
+    return connection.app.state.inbox
+
+
+async def _direct_calls(connection: HTTPConnection) -> DirectCalls:
+    return connection.app.state.direct_calls
+
+
 PrincipalDep = Annotated[Principal, Depends(_principal)]
 AuthenticatorDep = Annotated[Authenticator, Depends(_authenticator)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 ChatDep = Annotated[ChatOrchestrator, Depends(_chat)]
 AggregatorDep = Annotated[MCPToolAggregator, Depends(_aggregator)]
+InboxDep = Annotated[Inbox, Depends(_inbox)]
+DirectCallsDep = Annotated[DirectCalls, Depends(_direct_calls)]

@@ -3,26 +3,21 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import Connection
 
-from orchestrator.api.deps import ChatDep, DatabaseDep, PrincipalDep
+from orchestrator.api.authenticator import Principal
+from orchestrator.api.deps import ChatDep, DatabaseDep, InboxDep, PrincipalDep
+from orchestrator.api.moments import Moment
 from orchestrator.api.problems import problem_responses
+from orchestrator.domain.approvals import Approval
 from orchestrator.domain.chat import Message, Session, Turn
 from orchestrator.domain.times import to_rfc3339
-from orchestrator.store import audit, messages, sessions, turns
+from orchestrator.store import approvals, audit, messages, sessions, turns
 
 router = APIRouter(prefix="/api/sessions", tags=["sessions"])
 
 
-def _rfc3339(text: object) -> object:
-    """Refuse the numbers that pydantic would take for seconds since 1970."""
-    if isinstance(text, str) and text[4:5] != "-":
-        raise ValueError("write a time such as 2026-11-20T10:30:00Z")
-    return text
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 Cursor = Annotated[str | None, Query(max_length=500)]
 
 
@@ -105,11 +100,15 @@ async def change_session(
 
 @router.delete("/{session_id}", status_code=204, responses=problem_responses(404, 507))
 async def delete_session(
-    session_id: str, principal: PrincipalDep, database: DatabaseDep, chat: ChatDep
+    session_id: str,
+    principal: PrincipalDep,
+    database: DatabaseDep,
+    chat: ChatDep,
+    inbox: InboxDep,
 ) -> Response:
-    """Stop what runs in the session and delete it with all its messages."""
+    """Stop what runs in the session, cancel what waits in it, and delete it with its messages."""
     await chat.stop_session(principal.owner_id, session_id)
-    await database.write(_remove, principal.owner_id, session_id, principal.actor)
+    inbox.note(await database.write(_remove, principal, session_id))
     # A message may have come in between.
     await chat.stop_session(principal.owner_id, session_id)
     return Response(status_code=204)
@@ -137,6 +136,10 @@ def _change(conn: Connection, owner_id: str, session_id: str, change: SessionCha
     return sessions.get(conn, owner_id, session_id)
 
 
-def _remove(conn: Connection, owner_id: str, session_id: str, actor: str) -> None:
+def _remove(conn: Connection, asking: Principal, session_id: str) -> list[Approval]:
+    """Delete the session; return what waited in it, cancelled and gone."""
+    owner_id, actor = asking.owner_id, asking.actor
+    cancelled = approvals.cancel_of_session(conn, owner_id, session_id, by=asking.means)
     sessions.remove(conn, owner_id, session_id)
     audit.append(conn, owner_id, actor=actor, action="session_deleted", subject=session_id)
+    return cancelled

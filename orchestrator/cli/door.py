@@ -56,14 +56,9 @@ class Door:
             ) from error
 
 
-def own_address(settings: Settings) -> str:
-    """Return where a browser finds the orchestrator."""
-    return next(iter(settings.public_origins), f"http://127.0.0.1:{settings.port}")
-
-
 def sign_in_address(settings: Settings, code: str) -> str:
     """Return the sign-in link. The code is in the fragment, which browsers never send."""
-    return f"{own_address(settings)}/#sign-in={code}"
+    return f"{settings.address}/#sign-in={code}"
 
 
 def _reachable(host: str) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, RowMapping, select
 
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.store.schema import audit
@@ -38,6 +38,16 @@ def append(
         "previous_hash": previous or _FIRST,
     }
     conn.execute(audit.insert(), {**row, "hash": _hash(row)})
+
+
+def page(conn: Connection, owner_id: str, before: int | None, limit: int) -> list[RowMapping]:
+    """Return rows whose position is below `before`, the newest first, without their owner."""
+    query = select(*(column for column in audit.c if column.name != "owner_id"))
+    query = query.where(audit.c.owner_id == owner_id)
+    if before is not None:
+        query = query.where(audit.c.position < before)
+    rows = conn.execute(query.order_by(audit.c.position.desc()).limit(limit))
+    return list(rows.mappings())
 
 
 def first_broken_row(conn: Connection, owner_id: str) -> int | None:

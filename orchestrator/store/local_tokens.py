@@ -1,6 +1,7 @@
 """Token files for the programs of this machine: the command line and the fleet."""
 
 import os
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -17,25 +18,51 @@ from orchestrator.store.principals import (
     revoke_token,
 )
 
-LOCAL_TOKENS: dict[str, Scope] = {"cli": "owner", "housekeeping.api": "read_history"}
+TERMINAL = "cli"
+LOCAL_TOKENS: dict[str, Scope] = {TERMINAL: "owner", "housekeeping.api": "read_history"}
 """File name, which is also the token's name, and scope."""
 
+_OF_SERVER = ".api"
 _ACTOR = "start-up"
 
 
-def ensure_local_tokens(conn: Connection, data_dir: Path) -> Owner:
-    """Make the owner and the files of LOCAL_TOKENS under `data_dir`/tokens where they are missing.
+def is_local(name: str) -> bool:
+    """Tell whether a token of this name is for a program of this machine."""
+    return name in LOCAL_TOKENS or name.endswith(_OF_SERVER)
 
-    A file whose token was revoked is written anew; a token whose file was lost is revoked.
+
+def server_of(token_name: str) -> str:
+    """Return which server of the fleet the token of that name and scope `ask_approval` is for."""
+    return token_name.removesuffix(_OF_SERVER)
+
+
+def ensure_local_tokens(conn: Connection, data_dir: Path, fleet: Iterable[str] = ()) -> Owner:
+    """Make the owner and the token files under `data_dir`/tokens where they are missing.
+
+    They are those of LOCAL_TOKENS, and one for each server of the `fleet` with which it asks for
+    approvals. A file whose token was revoked is written anew; a token whose file was lost, or whose
+    server left the fleet, is revoked.
     """
     owner = ensure_owner(conn)
     folder = data_dir / "tokens"
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    for name, scope in LOCAL_TOKENS.items():
+    wanted: dict[str, Scope] = {f"{server}{_OF_SERVER}": "ask_approval" for server in fleet}
+    wanted |= LOCAL_TOKENS
+    _drop_tokens_of_others(conn, owner.id, folder, wanted)
+    for name, scope in wanted.items():
         if not _is_in_force(conn, folder / name, scope):
             _mint(conn, owner.id, folder / name, scope)
     return owner
+
+
+def _drop_tokens_of_others(
+    conn: Connection, owner_id: str, folder: Path, wanted: Container[str]
+) -> None:
+    for token in list_tokens(conn, owner_id):
+        if token.scope == "ask_approval" and token.name not in wanted:
+            revoke_token(conn, owner_id, token.id, actor=_ACTOR)
+            (folder / token.name).unlink(missing_ok=True)
 
 
 def _is_in_force(conn: Connection, path: Path, scope: Scope) -> bool:
@@ -50,7 +77,7 @@ def _is_in_force(conn: Connection, path: Path, scope: Scope) -> bool:
 
 def _mint(conn: Connection, owner_id: str, path: Path, scope: Scope) -> None:
     for lost in list_tokens(conn, owner_id):
-        if lost.name == path.name:
+        if (lost.name, lost.scope) == (path.name, scope):
             revoke_token(conn, owner_id, lost.id, actor=_ACTOR)
     token = new_token()
     add_token(

@@ -13,7 +13,8 @@ from orchestrator.domain.times import now_rfc3339
 from orchestrator.store import audit
 from orchestrator.store.schema import api_tokens, logins, owners, sign_in_links
 
-Scope = Literal["owner", "read_history"]
+Scope = Literal["owner", "read_history", "ask_approval"]
+"""`ask_approval` is for a server of the fleet, the one that the token is named after."""
 CredentialKind = Literal["login", "token"]
 
 _TABLES: dict[CredentialKind, Table] = {"login": logins, "token": api_tokens}
@@ -33,6 +34,8 @@ class Credential(Value):
     id: str
     owner_id: str
     owner_name: str
+    name: str
+    """What a token is for; empty for a login."""
     scope: Scope
 
 
@@ -125,7 +128,7 @@ def find_login(conn: Connection, *, cookie_hash: str, used_after: str) -> Creden
         .mappings()
         .first()
     )
-    return Credential(kind="login", scope="owner", **row) if row else None
+    return Credential(kind="login", name="", scope="owner", **row) if row else None
 
 
 def find_token(conn: Connection, *, token_hash: str) -> Credential | None:
@@ -135,6 +138,7 @@ def find_token(conn: Connection, *, token_hash: str) -> Credential | None:
             select(
                 api_tokens.c.id,
                 api_tokens.c.owner_id,
+                api_tokens.c.name,
                 api_tokens.c.scope,
                 owners.c.name.label("owner_name"),
             )

@@ -216,8 +216,9 @@ def behind_the_doors(api: FastAPI, port: int, frontend_dir: Path) -> Guard:
 
 
 @contextmanager
-def serving(data_dir: Path, frontend_dir: Path) -> Iterator[Door]:
-    api = small_app(data_dir)
+def serving(data_dir: Path, frontend_dir: Path, api: FastAPI | None = None) -> Iterator[Door]:
+    """Serve `api`, or the few routes above; the port must be the one `api` thinks it has."""
+    api = api or small_app(data_dir)
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     door = Door(listener.getsockname()[1], data_dir, frontend_dir, api)
     config = uvicorn.Config(

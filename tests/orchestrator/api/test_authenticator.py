@@ -89,3 +89,19 @@ async def test_a_revoked_local_token_is_minted_anew_at_the_next_start(database, 
     await database.write(ensure_local_tokens, tmp_path)
     assert token_of(tmp_path) != revoked
     await authenticator.verify("token", token_of(tmp_path))
+
+
+async def test_each_server_of_the_fleet_has_a_token_while_it_is_one(database, tmp_path):
+    owner = await database.write(ensure_local_tokens, tmp_path, ["mail", "housekeeping"])
+    authenticator = Authenticator(database)
+    mail = await authenticator.verify("token", token_of(tmp_path, "mail.api"))
+    assert (mail.scope, mail.credential_name) == ("ask_approval", "mail.api")
+    kept = await authenticator.verify("token", token_of(tmp_path, "housekeeping.api"))
+    assert kept.scope == "read_history"
+    lost = token_of(tmp_path, "mail.api")
+    await database.write(ensure_local_tokens, tmp_path, ["files"])
+    assert not (tmp_path / "tokens" / "mail.api").exists()
+    with pytest.raises(NotSignedIn):
+        await Authenticator(database).verify("token", lost)
+    names = {token.name for token in await database.read(list_tokens, owner.id)}
+    assert names == {*LOCAL_TOKENS, "files.api"}
