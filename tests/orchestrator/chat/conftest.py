@@ -13,16 +13,19 @@ from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
 from orchestrator.chat.accepting import NewTurn
 from orchestrator.chat.limits import TurnLimits
-from orchestrator.chat.orchestrator import ChatOrchestrator, ChatSettings
-from orchestrator.domain.chat import Turn
+from orchestrator.chat.orchestrator import ChatOrchestrator
+from orchestrator.chat.resources import ChatSettings
+from orchestrator.domain.approvals import Approval, Decision
+from orchestrator.domain.chat import ToolCallRecord, Turn
 from orchestrator.llm.openrouter import OpenRouterClient
-from orchestrator.store import standing_approvals
+from orchestrator.store import standing_approvals, tool_calls, turns
 from orchestrator.store.database import Database
 from orchestrator.store.migrate import migrate
 from orchestrator.store.principals import ensure_owner
 from orchestrator.tools.aggregator import MCPToolAggregator
 from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.pin_file import PinFile
+from tests.fakes.effects import EffectsServer, running_effects
 from tests.fakes.mcp_servers import ServerProcess, toy_server
 from tests.fakes.openrouter import API_KEY, SCRIPT_MODEL, FakeOpenRouter, running_fake
 from tests.orchestrator.chat.stream import Event, decoded
@@ -61,11 +64,48 @@ class Chat:
                 return event
         raise AssertionError(f"{turn_id} ended without {kind}")
 
+    async def asked(self, turn_id: str, number: int = 1) -> list[str]:
+        """Return the ids of the approvals that the turn asked for, once there are so many."""
+        found: list[str] = []
+        async for event in self.follow(turn_id):
+            if event.type == "approval_requested":
+                found.append(event["approval_id"])
+                if len(found) == number:
+                    return found
+        raise AssertionError(f"{turn_id} asked {len(found)} times only")
+
+    async def decide(self, approval_id: str, *, approve: bool = True, **more: Any) -> Approval:
+        decision = Decision(approve=approve, by="web", **more)
+        return await self.inbox.decide(self.owner_id, approval_id, decision)
+
+    async def calls(self, turn_id: str) -> list[ToolCallRecord]:
+        return await self.database.read(tool_calls.of_turn, self.owner_id, turn_id)
+
+    async def state(self, turn_id: str) -> Turn:
+        return await self.database.read(turns.get, self.owner_id, turn_id)
+
+    async def let_stand(self, tool: str) -> None:
+        await self.database.write(standing_approvals.add, self.owner_id, tool, None, by="web")
+
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with toy_server(tmp_path_factory.mktemp("toy") / "notes.txt") as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def shared_effects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EffectsServer]:
+    limits = {f"FLOTILLA_DAY_MAX_{kind}": "10000" for kind in ("SENDS", "DELETES", "SHARES")}
+    with running_effects(tmp_path_factory.mktemp("effects"), limits) as server:
+        yield server
+
+
+@pytest.fixture
+def effects(shared_effects: EffectsServer) -> EffectsServer:
+    """The effects server, as if it had done nothing yet."""
+    shared_effects.effects_file.unlink(missing_ok=True)
+    return shared_effects
 
 
 @pytest.fixture
@@ -76,29 +116,38 @@ def fake() -> Iterator[FakeOpenRouter]:
 
 @asynccontextmanager
 async def running_chat(
-    folder: Path, fake: FakeOpenRouter, toy_url: str | None, limits: TurnLimits | None = None
+    folder: Path,
+    fake: FakeOpenRouter,
+    toy_url: str | None,
+    limits: TurnLimits | None = None,
+    *,
+    effects: EffectsServer | None = None,
+    **more: Any,
 ) -> AsyncIterator[Chat]:
+    """The same folder again is a restart; `more` are fields of ChatSettings."""
     path = folder / "chat_sessions.db"
     migrate(path)
     database = Database(path)
     owner = await database.write(ensure_owner)
     await database.write(_let_stand, owner.id, "toy__write_note")
     configs = [ServerConfig(id="toy", title="Toy", url=toy_url)] if toy_url else []
+    configs += [ServerConfig(id=effects.name, url=effects.url)] if effects else []
     settings = ChatSettings(
         model=SCRIPT_MODEL,
         fallback_models=(),
         system_prompt="Be brief.",
         timezone="Europe/Lisbon",
         limits=limits or TurnLimits(),
+        **more,
     )
     aggregator = MCPToolAggregator(
         configs,
-        token_for=lambda _: None,
+        token_for=lambda server: effects.token if effects and server.id == effects.name else None,
         cache_dir=folder / "cache",
         pins=PinFile(folder / "tool_pins.json"),
     )
     llm = OpenRouterClient(fake.base_url, API_KEY, retry_delay_s=0.01)
-    inbox, grants = Inbox(database), GrantKeys(folder)
+    inbox, grants = Inbox(database), GrantKeys(effects.data_dir if effects else folder)
     async with llm, aggregator, inbox:
         assert await aggregator.wait_until_settled(10)
         async with ChatOrchestrator(
@@ -111,6 +160,14 @@ async def running_chat(
 def _let_stand(conn: Connection, owner_id: str, tool: str) -> None:
     """What is tested with this tool is not its approval."""
     standing_approvals.add(conn, owner_id, tool, None, by="test")
+
+
+@pytest.fixture
+async def gated(
+    tmp_path: Path, fake: FakeOpenRouter, effects: EffectsServer
+) -> AsyncIterator[Chat]:
+    async with running_chat(tmp_path, fake, None, effects=effects) as chat:
+        yield chat
 
 
 @pytest.fixture
