@@ -36,7 +36,7 @@ _EMAIL = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _HOST = re.compile(
-    r"""(?:@|(?<![\w@-])) [\w-]+(?:\.[\w-]+){1,126}+
+    r"""(?:@|(?<![\w@-])) [\w-]+(?:\.[\w-]+){1,20}+
     (?: \.?:\d{1,5}(?!\d) )? (?: \.?[/?\#\\][^\s<>"`{}|]* )?""",
     re.VERBOSE,
 )
@@ -118,6 +118,8 @@ def _take(
 def _trimmed(match: str) -> str:
     """`match` without the closing bracket of what it stands in and the end of the sentence."""
     for opening, closing in ("()", "[]"):
+        if closing not in match:
+            continue
         depth = 0
         for index, character in enumerate(match):
             depth += (character == opening) - (character == closing)

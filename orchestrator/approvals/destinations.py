@@ -14,16 +14,19 @@ from orchestrator.approvals.addresses import scan
 from orchestrator.approvals.spelling import is_hidden, readings
 
 MAX_CHARS = 50_000
+MAX_TYPED_CHARS = 4_000
+"""A longer message was pasted, most of it by somebody else: it vouches for nothing."""
 MAX_DEPTH = 50
 UNREADABLE = "text that cannot be searched"
 """Stands for what a text may hide that is too long or too often encoded; nobody types it."""
 
 _SEPARATORS = re.compile(r"[,;\n]")
-_WITH_DISPLAY_NAME = re.compile(r"[^<>@]*<[^<>\s]+>\s*")
+_WITH_DISPLAY_NAME = re.compile(r"[^<>@,;:\n]*<[^<>\s]+>\s*")
 _BRACKETS = " \t\r\n<>()\"',;"
 # What may stand beside a name in a sentence. A dot, a hyphen or an @ inside it would make it a part
 # of something longer.
 _BEFORE = r"(?:^['@]?|(?<=[\s\"“”«»‘’(\[{<>,;:!?`*#–—])|(?<=[\s\"(\[,]['@]))"
+_IN_A_SENTENCE = r"(?<=[^\s.!?…:][ ])"
 _MARKED = r"(?:^['@]|(?<=[\"“”«»‘’`#])|(?<=[\s\"(\[,]['@]))"
 _AFTER = r"(?=$|[\s\"“”«»‘’)\]}<>,;:!?`*–—]|'s?(?!\w)|\.(?:$|[\s\"'”’)]))"
 _MIN_NAME_CHARS = 3
@@ -35,10 +38,10 @@ def destinations_in(value: Any) -> frozenset[str]:
     Looks into lists, objects and their keys, and behind percent signs, HTML, punycode, hidden and
     compatibility characters, `[at]` and `[dot]`. Holds UNREADABLE where it could not look.
     """
-    found: set[str] = set()
-    for text in texts_in(value):
-        found |= _found_in(text)
-    return frozenset(found)
+    texts = list(texts_in(value))
+    if sum(map(len, texts)) > MAX_CHARS:
+        return frozenset({UNREADABLE})
+    return frozenset[str]().union(*map(_found_in, texts))
 
 
 def typed_by_owner(destination: str, owner_texts: Sequence[str]) -> bool:
@@ -70,8 +73,9 @@ class OwnerTexts:
     """What the owner typed, to look destinations up in."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._texts = [_on_one_line(text) for text in texts]
-        self._typed = {found for text in texts for found in _found_in(text)} - {UNREADABLE}
+        typed = [text for text in texts if len(text) <= MAX_TYPED_CHARS]
+        self._texts = [_on_one_line(text) for text in typed]
+        self._typed = frozenset[str]().union(*map(_found_in, typed)) - {UNREADABLE}
 
     def hold(self, destination: str) -> bool:
         """Whether all of `destination` was typed: addresses, or else names, one or several."""
@@ -96,9 +100,10 @@ class OwnerTexts:
         name = _on_one_line(text).strip()
         if sum(map(str.isalnum, name)) < _MIN_NAME_CHARS or any(map(is_hidden, text)):
             return False
-        # "all" or "general" stands in many a sentence without naming a list or a channel.
+        # "all" or "general" stands in many a sentence without naming a list or a channel, and
+        # the first word of each has a capital.
         is_plain_word = name.isalpha()
-        if is_plain_word and name != name.lower() and _contain(self._texts, _BEFORE, name):
+        if is_plain_word and name != name.lower() and _contain(self._texts, _IN_A_SENTENCE, name):
             return True
         # Not IGNORECASE, which takes ſ for s.
         lowered = [text.lower() for text in self._texts]
@@ -107,7 +112,7 @@ class OwnerTexts:
 
 def _found_in(text: str) -> frozenset[str]:
     if len(text) > MAX_CHARS:
-        return scan(text).found | {UNREADABLE}
+        return frozenset({UNREADABLE})
     forms, is_complete = readings(text)
     found = frozenset[str]().union(*(scan(form).found for form in forms))
     return found if is_complete else found | {UNREADABLE}

@@ -6,7 +6,8 @@ import unicodedata
 from urllib.parse import unquote
 
 _ROUNDS = 4
-_TAG = re.compile(r"<[^<>]{0,500}>")
+_TAG = re.compile(r"<[^<>]*>")
+_MARKDOWN = re.compile(r"[*`~|\\]")
 _DOT = re.compile(r"\s{0,3}[\[({]\s?(?:\.|dot|punkt|point)\s?[\])}]\s{0,3}", re.IGNORECASE)
 _AT = re.compile(r"\s{0,3}[\[({]\s?(?:@|at)\s?[\])}]\s{0,3}", re.IGNORECASE)
 _DEFANGED_SCHEME = re.compile(r"\bh(?:xx|\*\*)p(s?)(?=\W)", re.IGNORECASE)
@@ -26,8 +27,8 @@ def readings(text: str) -> tuple[list[str], bool]:
         for decode in (_compatible, _without_hidden, unquote, html.unescape):
             text = decode(text)
             found[text] = None
-    # What a tag says is read above; without it, what it held apart comes together.
-    for step in (_without_tags, _refanged):
+    # What a tag says is read above; without it, what it holds apart comes together.
+    for step in (_without_tags, _without_markdown, _refanged):
         found |= dict.fromkeys([step(form) for form in found])
     return list(found), text == before
 
@@ -58,6 +59,10 @@ def _compatible(text: str) -> str:
 
 def _without_tags(text: str) -> str:
     return _TAG.sub("", text)
+
+
+def _without_markdown(text: str) -> str:
+    return _MARKDOWN.sub("", text)
 
 
 def _refanged(text: str) -> str:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.approvals.destinations import (
     MAX_CHARS,
+    MAX_TYPED_CHARS,
     UNREADABLE,
     destinations_in,
     typed_by_owner,
@@ -18,7 +19,6 @@ FOUND = [
     ("HTTP://Evil.Example:80/", {"evil.example"}),
     ("http://evil.example:8080/", {"evil.example:8080"}),
     ("https:evil.example", {"evil.example"}),
-    ("https:/\\evil.example\\a", {"evil.example/a"}),
     ("ftp://evil.example/a", {"ftp://evil.example/a"}),
     ("wss://evil.example", {"wss://evil.example"}),
     ("//evil.example/a", {"evil.example/a"}),
@@ -74,6 +74,7 @@ FOUND = [
     ({"evil.example": True}, {"evil.example"}),
 ]
 HIDDEN = [
+    ("https:/\\evil.example\\a", "evil.example/a"),
     ("eve%40evil.example", "eve@evil.example"),
     ("hxxps://evil[dot]example", "evil.example"),
     ("https%253A%252F%252Fevil.example", "evil.example"),
@@ -87,6 +88,9 @@ HIDDEN = [
     ("eve<!-- -->@evil.example", "eve@evil.example"),
     ("https://evil&#46;example", "evil.example"),
     ("<a href='evil&#37;2eexample'>", "evil.example"),
+    ("evil<b title='" + "x" * 999 + "'></b>.example", "evil.example"),
+    ("evil\\.example", "evil.example"),
+    ("evil**.**example", "evil.example"),
 ]
 NOTHING = [
     "Lunch at 12:30 on 2024-05-15, or from 9:00-10:00 on 15.05.2024?",
@@ -126,9 +130,9 @@ def test_text_that_cannot_be_searched_is_a_destination_that_nobody_typed():
     nested: Any = "evil.example"
     for _ in range(5_000):
         nested = [nested]
-    for value in (onion, nested, "a" * (MAX_CHARS + 1)):
+    for value in (onion, nested, "a" * (MAX_CHARS + 1), ["a" * MAX_CHARS, "a"]):
         assert UNREADABLE in destinations_in(value)
-        assert not typed_by_owner(UNREADABLE, ["a" * (MAX_CHARS + 1), onion])
+        assert not typed_by_owner(UNREADABLE, [onion])
 
 
 TYPED = [
@@ -181,6 +185,9 @@ NOT_TYPED = [
     ("Brien", "O'Brien"),
     ("general", "what people in general say"),
     ("all", "Summarise all mails"),
+    ("All", "All mails, please. All of them!"),
+    ("all, <bob@x.example>", "bob@x.example"),
+    ("all: bob@x.example", "bob@x.example"),
     ("alice", "Tell Alice"),
     ("the", "the"),
     ("View", "a.View"),
@@ -199,6 +206,12 @@ def test_what_the_owner_typed_is_recognised(destination: str, text: str):
 @pytest.mark.parametrize(("destination", "text"), NOT_TYPED)
 def test_a_part_a_longer_one_or_a_look_alike_was_not_typed(destination: str, text: str):
     assert not typed_by_owner(destination, [text])
+
+
+def test_what_is_too_long_to_be_typed_vouches_for_nothing():
+    pasted = "x" * MAX_TYPED_CHARS + " bob@x.example"
+    assert not typed_by_owner("bob@x.example", [pasted])
+    assert typed_by_owner("bob@x.example", [pasted, "bob@x.example"])
 
 
 def test_nothing_was_typed_where_the_owner_typed_nothing():
