@@ -33,8 +33,9 @@ class EffectsInMemory:
         self.use_settings()
 
     def use_settings(self, **settings: Any) -> None:
+        nowhere = "http://127.0.0.1:9"
         self.settings = KitSettings(
-            data_dir=self.data_dir, orchestrator_url="http://127.0.0.1:9", **settings
+            **{"data_dir": self.data_dir, "orchestrator_url": nowhere, **settings}
         )
         self.server = effects_server(self.data_dir / "effects.txt")
         self.server.use_settings(self.settings, SystemdSettings())
