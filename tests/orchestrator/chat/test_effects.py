@@ -1,0 +1,197 @@
+"""What a turn changed: counted when it stops, kept within limits, reversed on a click."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.chat.day_spending import DaySpending
+from orchestrator.chat.limits import TurnLimits
+from orchestrator.domain.times import utc_now
+from orchestrator.errors import Conflict, NotFound
+from orchestrator.store import approvals, usage
+from tests.fakes.effects import EffectsServer
+from tests.fakes.openrouter import FakeOpenRouter
+from tests.fakes.openrouter_rounds import Call, calls, text
+from tests.orchestrator.chat.conftest import Chat, running_chat
+from tests.orchestrator.chat.stream import Event, text_of, types
+
+NOTE = Call("effects__read_note", {"item_id": "1"})
+
+
+def label(item_id: str) -> Call:
+    return Call("effects__add_label", {"item_id": item_id, "label": "x"})
+
+
+def remove(item_id: str) -> Call:
+    return Call("effects__delete_item", {"item_id": item_id})
+
+
+def slow(seconds: float) -> Call:
+    arguments = {"to": "ann@example.org", "body": "Hi.", "seconds": seconds}
+    return Call("effects__slow_send", arguments)
+
+
+def effects_said(events: list[Event]) -> list[str]:
+    return [e["message"] for e in events if e.type == "notice" and e["code"] == "effects"]
+
+
+async def test_a_stop_waits_a_moment_for_a_call_that_changes_something_and_counts_it(
+    gated: Chat, effects: EffectsServer
+) -> None:
+    await gated.let_stand("effects__slow_send")
+    gated.fake.script(calls(label("a"), slow(0.3), label("b")))
+    turn = await gated.send("Label and send.")
+    await gated.until(turn.id, "tool_call_progress")
+    await gated.orchestrator.cancel(gated.owner_id, turn.id)
+    events = await gated.events(turn.id)
+    assert [call.state for call in await gated.calls(turn.id)] == ["done", "done", "cancelled"]
+    assert effects_said(events) == ["Stopped. 2 changes were made."]
+    assert [effect.tool for effect in effects.effects()] == ["add_label", "slow_send"]
+
+
+async def test_a_stop_tells_what_it_does_not_know(gated: Chat, effects: EffectsServer) -> None:
+    await gated.let_stand("effects__slow_send")
+    gated.fake.script(calls(label("a"), slow(20)))
+    turn = await gated.send("Label and send.")
+    await gated.until(turn.id, "tool_call_progress")
+    await gated.orchestrator.cancel(gated.owner_id, turn.id)
+    events = await gated.events(turn.id)
+    assert [call.state for call in await gated.calls(turn.id)] == ["done", "unknown"]
+    assert effects_said(events) == ["Stopped. 1 change was made; the outcome of 1 is unknown."]
+
+
+async def test_a_turn_that_reaches_its_limit_tells_what_it_changed(
+    tmp_path: Path, fake: FakeOpenRouter, effects: EffectsServer
+) -> None:
+    fake.script(calls(label("a"), NOTE), calls(label("b")))
+    limits = TurnLimits(max_rounds=2)
+    async with running_chat(tmp_path, fake, None, limits, effects=effects) as chat:
+        turn = await chat.send("Label.")
+        events = await chat.events(turn.id)
+    assert types(events)[-3:] == ["notice", "notice", "turn_finished"]
+    assert effects_said(events) == ["Stopped. 2 changes were made."]
+
+
+async def test_at_the_limit_of_the_server_the_rest_waits_for_the_owner(
+    tmp_path: Path, fake: FakeOpenRouter, effects: EffectsServer
+) -> None:
+    fake.script(calls(*(remove(f"item {n}") for n in range(500))))
+    limits = TurnLimits(max_tool_calls=600)
+    async with running_chat(tmp_path, fake, None, limits, effects=effects) as chat:
+        await chat.let_stand("effects__delete_item")
+        turn = await chat.send("Delete everything.")
+        [first] = await chat.asked(turn.id)
+        assert len(effects.effects("delete_item")) == 10
+        asked = await chat.database.read(approvals.get, chat.owner_id, first)
+        assert "10" in asked.reason
+        await chat.decide(first)
+        await chat.asked(turn.id, 2)
+        assert len(effects.effects("delete_item")) == 11
+        await chat.orchestrator.cancel(chat.owner_id, turn.id)
+        events = await chat.events(turn.id)
+    assert effects_said(events) == ["Stopped. 11 changes were made."]
+    started = [event["tool_call_id"] for event in events if event.type == "tool_call_started"]
+    assert len(started) == len(set(started)) == 12
+    assert len(effects.effects("delete_item")) == 11
+
+
+async def test_a_day_that_cost_enough_ends_turns_until_it_is_over(
+    tmp_path: Path, fake: FakeOpenRouter, effects: EffectsServer
+) -> None:
+    fake.script(calls(NOTE), calls(NOTE))
+    async with running_chat(
+        tmp_path, fake, None, effects=effects, day_max_cost_microusd=200
+    ) as chat:
+        turn = await chat.send("Read.")
+        events = await chat.events(turn.id)
+        assert (events[-2]["code"], events[-1]["finish_reason"]) == ("limit_reached", "limit")
+        assert "DAY_MAX_COST_MICROUSD" in events[-2]["message"]
+        another = await chat.send("And now?")
+        assert types(await chat.events(another.id)) == ["turn_started", "notice", "turn_finished"]
+        assert len(fake.received) == 2
+    fake.script(text("A new day."))
+    async with running_chat(tmp_path, fake, None, day_max_cost_microusd=1_000) as chat:
+        again = await chat.orchestrator.continue_turn(chat.owner_id, another.id, None)
+        assert text_of(await chat.events(again.id)) == "A new day."
+
+
+async def test_what_was_spent_a_day_ago_does_not_count(chat: Chat) -> None:
+    row = usage.UsageRow("ses_1", "turn_1", 1, "chat", "m", 1, 1, 0, 0, 150, None)
+    await chat.database.write(usage.record, chat.owner_id, row)
+    today = DaySpending(chat.database, 200)
+    assert await today.reached(chat.owner_id) is None
+    today.add(chat.owner_id, 60)
+    assert await today.reached(chat.owner_id) is None, "the store knows better"
+    await chat.database.write(usage.record, chat.owner_id, row)
+    today.add(chat.owner_id, 150)
+    assert await today.reached(chat.owner_id) is not None
+    tomorrow = DaySpending(chat.database, 200, clock=lambda: utc_now() + timedelta(hours=25))
+    assert await tomorrow.reached(chat.owner_id) is None
+
+
+async def undo(chat: Chat, call_id: str) -> Any:
+    return await chat.orchestrator.undoing.undo_call(chat.owner_id, call_id, actor="browser")
+
+
+async def test_one_click_reverses_a_call_and_the_model_learns_of_it(
+    gated: Chat, effects: EffectsServer
+) -> None:
+    gated.fake.script(calls(label("a")), text("Labelled."), text("I see."))
+    turn = await gated.send("Label a.")
+    events = await gated.events(turn.id)
+    assert [e["undoable"] for e in events if e.type == "tool_call_finished"] == [True]
+    [call] = await gated.calls(turn.id)
+    assert call.undoable
+    async with asyncio.TaskGroup() as group:
+        clicks = [group.create_task(undo(gated, call.tool_call_id)) for _ in range(2)]
+    assert [click.result().status for click in clicks] == ["undone", "undone"]
+    assert [effect.tool for effect in effects.effects()] == ["add_label", "remove_label"]
+    [call] = await gated.calls(turn.id)
+    assert (call.undoable, call.undone_at is not None) == (False, True)
+    with pytest.raises(Conflict, match="undone at"):
+        await undo(gated, call.tool_call_id)
+    after = await gated.send("And now?", session_id=turn.session_id)
+    await gated.events(after.id)
+    assert "undid this" in gated.fake.received[-1].messages[-3]["content"]
+
+
+async def test_a_whole_turn_is_reversed_newest_first(gated: Chat, effects: EffectsServer) -> None:
+    await gated.let_stand("effects__delete_item")
+    move = Call("effects__move_file", {"path": "a", "to": "b"})
+    gated.fake.script(calls(label("a"), NOTE, remove("c"), move), text("Done."))
+    turn = await gated.send("Label, read, delete, move.")
+    [approval_id] = await gated.asked(turn.id)
+    await gated.decide(approval_id)
+    await gated.events(turn.id)
+    undone = await gated.orchestrator.undoing.undo_turn(gated.owner_id, turn.id, actor="browser")
+    assert [(u.tool, u.status) for u in undone] == [
+        ("effects__move_file", "undone"),
+        ("effects__delete_item", "undone"),
+        ("effects__add_label", "undone"),
+    ]
+    reversals = [(effect.tool, effect.arguments) for effect in effects.effects()[-3:]]
+    assert [tool for tool, _ in reversals] == ["move_file", "restore_item", "remove_label"]
+    assert reversals[0][1] == {"path": "b", "to": "a"}
+    with pytest.raises(Conflict):
+        await gated.orchestrator.undoing.undo_turn(gated.owner_id, turn.id, actor="browser")
+
+
+async def test_what_cannot_be_reversed_says_why(gated: Chat, effects: EffectsServer) -> None:
+    gated.fake.script(calls(NOTE, label("a")), text("Done."))
+    turn = await gated.send("Read and label.")
+    await gated.events(turn.id)
+    read, labelled = await gated.calls(turn.id)
+    with pytest.raises(Conflict, match="cannot be undone"):
+        await undo(gated, read.tool_call_id)
+    with pytest.raises(NotFound):
+        await undo(gated, "call_unknown")
+    effects.kill()
+    try:
+        failed = await undo(gated, labelled.tool_call_id)
+    finally:
+        effects.start()
+    assert (failed.status, failed.error is not None) == ("failed", True)
+    assert (await gated.calls(turn.id))[1].undoable
