@@ -94,27 +94,12 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         aggregator = await stack.enter_async_context(_aggregator(settings, document, tls))
         inbox = await stack.enter_async_context(Inbox(database))
         grants = GrantKeys(settings.data_dir)
-        app.state.chat = await stack.enter_async_context(
-            ChatOrchestrator(
-                _chat_settings(settings),
-                settings.data_dir,
-                database,
-                llm,
-                aggregator,
-                inbox,
-                grants,
-            )
+        chat = ChatOrchestrator(
+            _chat_settings(settings), settings.data_dir, database, llm, aggregator, inbox, grants
         )
-        app.state.direct_calls = await stack.enter_async_context(
-            DirectCalls(
-                database,
-                aggregator,
-                inbox,
-                grants,
-                mode=settings.approval_policy,
-                approval_lifetime_h=settings.approval_lifetime_h,
-            )
-        )
+        app.state.chat = await stack.enter_async_context(chat)
+        calls = DirectCalls(_chat_settings(settings), database, aggregator, inbox, grants)
+        app.state.direct_calls = await stack.enter_async_context(calls)
         app.state.inbox = inbox
         app.state.settings = settings
         app.state.database = database

@@ -23,6 +23,7 @@ from orchestrator.chat.approved_calls import (
 )
 from orchestrator.chat.asking import refused_by_owner
 from orchestrator.chat.permits import Consent, Permits
+from orchestrator.chat.resources import ChatSettings
 from orchestrator.domain.approvals import Approval, PolicyMode
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339, to_rfc3339, utc_now
@@ -54,20 +55,18 @@ class DirectCalls:
 
     def __init__(
         self,
+        settings: ChatSettings,
         database: Database,
         aggregator: MCPToolAggregator,
         inbox: Inbox,
         grants: GrantKeys,
-        *,
-        mode: PolicyMode,
-        approval_lifetime_h: float,
     ) -> None:
         self._database = database
         self._aggregator = aggregator
         self._inbox = inbox
         self._grants = grants
-        self._mode: PolicyMode = mode
-        self._lifetime = timedelta(hours=approval_lifetime_h)
+        self._mode: PolicyMode = settings.policy
+        self._lifetime = timedelta(hours=settings.approval_lifetime_h)
         self._approved = ApprovedCalls(database, aggregator, inbox, grants)
 
     async def __aenter__(self) -> Self:
@@ -105,14 +104,20 @@ class DirectCalls:
                 return _state_of(earlier)
         tool = self._aggregator.callable_tool(qualified_name)
         approval = self._question(tool, arguments, call_id or new_id("call"), client)
+        return await self._judged(owner_id, tool, approval)
+
+    async def _judged(
+        self, owner_id: str, tool: ToolDefinition, approval: Approval
+    ) -> Ended | Waiting:
+        """Do what the policy says; `approval` is what is stored where it says to ask."""
         permits = Permits(self._database, self._grants, owner_id, None)
         standing = await permits.standing_tools() if tool.level >= ASKS else frozenset[str]()
         judged = decide(
             tool,
-            arguments,
+            approval.arguments,
             taint=NO_TAINT,
             owner_texts=(),
-            is_standing=qualified_name in standing,
+            is_standing=tool.qualified_name in standing,
             mode=self._mode,
         )
         match judged:
@@ -125,7 +130,7 @@ class DirectCalls:
             case Allow("standing"):
                 permit = await permits.permit(
                     tool,
-                    arguments,
+                    approval.arguments,
                     Consent("standing", STANDING),
                     call_id=approval.tool_call_id,
                     base=Permit(),

@@ -14,6 +14,8 @@ from sqlalchemy import Connection, update
 from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
 from orchestrator.chat.direct_calls import DirectCalls, Ended, Waiting
+from orchestrator.chat.limits import TurnLimits
+from orchestrator.chat.resources import ChatSettings
 from orchestrator.domain.approvals import Approval, Decision
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339, to_rfc3339, utc_now
@@ -30,6 +32,13 @@ from tests.fakes.mcp_servers import ServerProcess, toy_server
 from tests.fakes.mcp_waiting import eventually
 
 YES = Decision(approve=True, by="web")
+SETTINGS = ChatSettings(
+    model="none",
+    fallback_models=(),
+    system_prompt=None,
+    timezone="Europe/Lisbon",
+    limits=TurnLimits(),
+)
 NO = Decision(approve=False, by="web", reason="Not to her.")
 
 
@@ -90,7 +99,7 @@ def effects(shared_effects: EffectsServer) -> EffectsServer:
 
 @asynccontextmanager
 async def open_desk(
-    folder: Path, effects: EffectsServer, toy: ServerProcess, *, lifetime_h: float = 72
+    folder: Path, effects: EffectsServer, toy: ServerProcess
 ) -> AsyncIterator[Desk]:
     """Everything as after a start of the process; the same folder again is a restart."""
     path = folder / "chat_sessions.db"
@@ -115,9 +124,7 @@ async def open_desk(
         inbox = await stack.enter_async_context(Inbox(database))
         grants = GrantKeys(effects.data_dir)
         calls = await stack.enter_async_context(
-            DirectCalls(
-                database, aggregator, inbox, grants, mode="ask", approval_lifetime_h=lifetime_h
-            )
+            DirectCalls(SETTINGS, database, aggregator, inbox, grants)
         )
         yield Desk(database, owner.id, aggregator, inbox, calls)
 
