@@ -7,7 +7,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --fork-strategy fewest -
 	--generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format docs bench lock clean
+.PHONY: help install run test check format docs bench redteam lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -45,14 +45,19 @@ bench: ## run the benchmarks
 	@$(ANY_PYTHON) -I -S deploy/environment.py tests
 	@exec $(PYTHON) -m tests.benchmarks $(ARGS)
 
+redteam: ## attack the policy with a model that obeys every attacker
+	@$(ANY_PYTHON) -I -S deploy/environment.py tests
+	@exec $(PYTHON) -m tests.redteam $(ARGS)
+
 lock: ## write the lock files anew from pyproject.toml; ARGS=--upgrade takes newer versions
 	@$(ANY_PYTHON) -I -S deploy/environment.py tests
 	@$(COMPILE) pyproject.toml -o requirements.lock $(ARGS)
 	@$(COMPILE) pyproject.toml --group test -c requirements.lock -o tests/requirements.lock $(ARGS)
 	@$(COMPILE) --group pyproject.toml:installer -o deploy/requirements.lock $(ARGS)
 	@$(COMPILE) --group pyproject.toml:node -o frontend/requirements.lock $(ARGS)
+	@$(COMPILE) --group pyproject.toml:redteam -o tests/redteam/requirements.lock $(ARGS)
 
 clean: ## remove what was built and installed here; data/ and logs/ stay
-	@rm -rf .venv frontend/dist frontend/dist.next frontend/node_modules tests/node/node_modules
+	@rm -rf .venv .venv-redteam frontend/dist frontend/dist.next frontend/node_modules tests/node/node_modules
 	@rm -rf .ruff_cache .pytest_cache .hypothesis .schemathesis .import_linter_cache .loq_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,7 +13,7 @@ from typing import Any, cast
 from orchestrator.approvals.addresses import scan
 from orchestrator.approvals.spelling import is_hidden, readings
 
-MAX_CHARS = 50_000
+MAX_CHARS = 32_000
 MAX_TYPED_CHARS = 4_000
 """A longer message was pasted, most of it by somebody else: it vouches for nothing."""
 MAX_DEPTH = 50

@@ -18,6 +18,7 @@ LOCKS = {
     ROOT / "tests" / "requirements.lock": PROJECT["project"]["dependencies"] + GROUPS["test"],
     ROOT / "deploy" / "requirements.lock": GROUPS["installer"],
     ROOT / "frontend" / "requirements.lock": GROUPS["node"],
+    ROOT / "tests" / "redteam" / "requirements.lock": GROUPS["redteam"],
 }
 NODE_LOCKS = sorted(
     path
