@@ -118,18 +118,18 @@ async def test_a_day_that_cost_enough_ends_turns_until_it_is_over(
         assert text_of(await chat.events(again.id)) == "A new day."
 
 
-async def test_what_was_spent_a_day_ago_does_not_count(chat: Chat) -> None:
+async def test_what_was_spent_a_day_ago_does_not_count(gated: Chat) -> None:
     row = usage.UsageRow("ses_1", "turn_1", 1, "chat", "m", 1, 1, 0, 0, 150, None)
-    await chat.database.write(usage.record, chat.owner_id, row)
-    today = DaySpending(chat.database, 200)
-    assert await today.reached(chat.owner_id) is None
-    today.add(chat.owner_id, 60)
-    assert await today.reached(chat.owner_id) is None, "the store knows better"
-    await chat.database.write(usage.record, chat.owner_id, row)
-    today.add(chat.owner_id, 150)
-    assert await today.reached(chat.owner_id) is not None
-    tomorrow = DaySpending(chat.database, 200, clock=lambda: utc_now() + timedelta(hours=25))
-    assert await tomorrow.reached(chat.owner_id) is None
+    await gated.database.write(usage.record, gated.owner_id, row)
+    today = DaySpending(gated.database, 200)
+    assert await today.reached(gated.owner_id) is None
+    today.add(gated.owner_id, 60)
+    assert await today.reached(gated.owner_id) is None, "the store knows better"
+    await gated.database.write(usage.record, gated.owner_id, row)
+    today.add(gated.owner_id, 150)
+    assert await today.reached(gated.owner_id) is not None
+    tomorrow = DaySpending(gated.database, 200, clock=lambda: utc_now() + timedelta(hours=25))
+    assert await tomorrow.reached(gated.owner_id) is None
 
 
 async def undo(chat: Chat, call_id: str) -> Any:
@@ -188,10 +188,12 @@ async def test_what_cannot_be_reversed_says_why(gated: Chat, effects: EffectsSer
         await undo(gated, read.tool_call_id)
     with pytest.raises(NotFound):
         await undo(gated, "call_unknown")
-    effects.kill()
+    key = effects.data_dir / "grant_keys" / effects.name
+    key.chmod(0o644)
     try:
         failed = await undo(gated, labelled.tool_call_id)
     finally:
-        effects.start()
-    assert (failed.status, failed.error is not None) == ("failed", True)
+        key.chmod(0o600)
+    assert failed.status == "failed"
+    assert "can be read by other users" in failed.error
     assert (await gated.calls(turn.id))[1].undoable
