@@ -15,7 +15,7 @@ BLOCK = re.compile(
 )
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
-FOREIGN = {".venv", "node_modules", "corpus", "dist", "templates"}
+FOREIGN = {".venv", ".venv-redteam", "node_modules", "corpus", "dist", "templates"}
 
 
 def documents() -> Iterator[Path]:
