@@ -65,7 +65,7 @@ class AuditPage(BaseModel):
     items: list[AuditEntry]
     next_cursor: str | None
     unavailable: list[str]
-    """The servers that could not be reached: rows of theirs may be missing here."""
+    """The servers that are away or switched off: rows of theirs may be missing here."""
 
 
 class _ServerRow(BaseModel):
@@ -114,13 +114,16 @@ async def list_audit(
 ) -> AuditPage:
     """List what was done and decided, the newest first; servers are asked now, for 2 s each."""
     before = _positions(cursor)
-    names = [status.id for status in aggregator.servers() if server in (None, status.id)]
-    if server not in (None, OWN, *names):
+    servers = [status for status in aggregator.servers() if server in (None, status.id)]
+    if not servers and server not in (None, OWN):
         raise NotFound(f"There is no server {server!r}.")
     async with asyncio.TaskGroup() as group:
         asked = {
-            name: group.create_task(_from_server(aggregator, name, before.get(name), limit))
-            for name in names
+            status.id: group.create_task(
+                _from_server(aggregator, status.id, before.get(status.id), limit)
+            )
+            for status in servers
+            if status.enabled  # Whoever uses the port of another one must not get its token.
         }
         own = await database.read(audit.page, principal.owner_id, before.get(OWN), limit)
     answers = {name: task.result() for name, task in asked.items()}
@@ -132,7 +135,7 @@ async def list_audit(
     return AuditPage(
         items=items,
         next_cursor=_next_cursor(before, fetched, items),
-        unavailable=[name for name, answer in answers.items() if answer is None],
+        unavailable=[status.id for status in servers if answers.get(status.id) is None],
     )
 
 

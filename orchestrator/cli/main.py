@@ -2,16 +2,12 @@
 
 import os
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.cli.complaint import Complaint
-
-if TYPE_CHECKING:
-    from orchestrator.settings import Settings
+from orchestrator.cli import audit, inbox
+from orchestrator.cli.frame import complaints, loaded_settings
 
 TokenScope = Literal["owner", "read_history"]
 
@@ -24,6 +20,7 @@ app = typer.Typer(
 )
 token_app = typer.Typer(help="API tokens for programs.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
+app.add_typer(audit.app, name="audit")
 
 WithParent = Annotated[bool, typer.Option("--with-parent", hidden=True)]
 
@@ -37,7 +34,7 @@ def keep_private() -> None:
 @app.command()
 def up() -> None:
     """Start the fleet and the orchestrator, and print a sign-in link."""
-    with _settings() as settings:
+    with loaded_settings() as settings:
         from orchestrator.cli.up import bring_up  # noqa: PLC0415 - see the module docstring
 
         bring_up(settings)
@@ -46,7 +43,7 @@ def up() -> None:
 @app.command()
 def serve(with_parent: WithParent = False) -> None:
     """Run the orchestrator alone."""
-    with _settings() as settings:
+    with loaded_settings() as settings:
         from orchestrator.cli.parent_death import die_with_parent  # noqa: PLC0415
         from orchestrator.cli.serve import serve_orchestrator  # noqa: PLC0415
 
@@ -74,7 +71,7 @@ def practice(
 @app.command("sign-in")
 def sign_in() -> None:
     """Print a new one-time sign-in link."""
-    with _settings() as settings:
+    with loaded_settings() as settings:
         from orchestrator.cli.door import Door, sign_in_address  # noqa: PLC0415
 
         link = Door(settings).ask("POST", "/api/auth/links")
@@ -88,7 +85,7 @@ def explain(
     example: Annotated[bool, typer.Option(help="Print the text of .env.example.")] = False,
 ) -> None:
     """Say which value a setting has and where it comes from; all of them without KEY."""
-    with _complaints():
+    with complaints():
         from orchestrator.cli.explain import explanation, overview  # noqa: PLC0415
         from orchestrator.settings import example_env  # noqa: PLC0415
 
@@ -104,7 +101,7 @@ def token_create(
     scope: Annotated[TokenScope, typer.Option(help="What it may do.")] = "owner",
 ) -> None:
     """Make an API token. Its text is shown this once, on standard output."""
-    with _settings() as settings:
+    with loaded_settings() as settings:
         from orchestrator.cli.door import Door  # noqa: PLC0415
 
         body = {"name": name, "scope": scope}
@@ -116,7 +113,7 @@ def token_create(
 @token_app.command("list")
 def token_list() -> None:
     """List the API tokens in force."""
-    with _settings() as settings:
+    with loaded_settings() as settings:
         from orchestrator.cli.door import Door  # noqa: PLC0415
         from orchestrator.cli.table import table  # noqa: PLC0415
 
@@ -131,29 +128,12 @@ def token_list() -> None:
 @token_app.command("revoke")
 def token_revoke(token_id: Annotated[str, typer.Argument(help="Its id, from the list.")]) -> None:
     """End an API token at once."""
-    with _settings() as settings:
+    with loaded_settings() as settings:
         from orchestrator.cli.door import Door  # noqa: PLC0415
 
         Door(settings).ask("DELETE", f"/api/auth/tokens/{token_id}")
         typer.echo(f"{token_id} is revoked.")
 
 
-@contextmanager
-def _complaints() -> Generator[None]:
-    from orchestrator.settings import InvalidSettings  # noqa: PLC0415
-
-    try:
-        yield
-    except (Complaint, InvalidSettings) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
-
-
-@contextmanager
-def _settings() -> Generator["Settings"]:
-    with _complaints():
-        from orchestrator.settings import load_settings, unknown_variables  # noqa: PLC0415
-
-        for name in unknown_variables():
-            typer.echo(f"{name} in .env is not a setting; see .env.example.", err=True)
-        yield load_settings()
+for command in (inbox.approvals, inbox.approve, inbox.deny):
+    app.command()(command)

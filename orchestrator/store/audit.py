@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.store.schema import audit
@@ -62,6 +62,14 @@ def first_broken_row(conn: Connection, owner_id: str) -> int | None:
             return row["position"]
         previous = row["hash"]
     return None
+
+
+def check(conn: Connection) -> tuple[int, int | None]:
+    """Return how many rows all owners have, and the position of the first broken one."""
+    count = conn.execute(select(func.count()).select_from(audit)).scalar_one()
+    owner_ids = conn.execute(select(audit.c.owner_id).distinct()).scalars().all()
+    broken = [first_broken_row(conn, owner_id) for owner_id in owner_ids]
+    return count, min((position for position in broken if position is not None), default=None)
 
 
 def _hash(row: dict[str, Any]) -> str:

@@ -7,8 +7,9 @@ can corrupt a WAL that two connections write or checkpoint at once; here only th
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from queue import SimpleQueue
 from sqlite3 import Connection as SqliteConnection
 from threading import Thread
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
@@ -30,6 +32,18 @@ READERS = 3
 MAX_GROUP = 64
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000")
 _READER_PRAGMAS = ("busy_timeout=5000", "query_only=ON", "wal_autocheckpoint=0")
+
+
+@contextmanager
+def opened_read_only(path: Path) -> Generator[Connection]:
+    """Give a snapshot of the file of another process, which is neither written nor checkpointed."""
+    address = f"sqlite:///file:{quote(str(path.absolute()))}?mode=ro&uri=true"
+    engine = create_engine(address, hide_parameters=True)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 @dataclass(slots=True)

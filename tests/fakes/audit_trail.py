@@ -24,6 +24,8 @@ class AuditTrail:
     leaves: threading.Event = field(default_factory=threading.Event)
     """Set to let requests go that hang."""
     hangs: bool = False
+    shown: int | None = None
+    """How many rows are given; the head is the newest all the same."""
 
     @property
     def url(self) -> str:
@@ -36,8 +38,12 @@ class AuditTrail:
     def answer(self, after: int, limit: int) -> dict[str, Any]:
         newest = self.rows[-1] if self.rows else {"position": 0, "hash": "0" * 64}
         head = {"position": newest["position"], "hash": newest["hash"]}
-        items = [row for row in self.rows if row["position"] > after]
+        items = [row for row in self.rows[: self.shown] if row["position"] > after]
         return {"items": items[:limit], "head": head}
+
+    def cut(self, shown: int) -> None:
+        """Lose the rows at the end, but not what is known of the newest."""
+        self.shown = shown
 
 
 def rows(server: str, *times: float, **fields: Any) -> list[dict[str, Any]]:

@@ -33,7 +33,8 @@ def door(tmp_path: Path, trails: dict[str, AuditTrail]) -> Iterator[Door]:
         (tokens / name).write_text(TOKEN)
     servers = [trail.document(name) for name, trail in trails.items()]
     third = {"id": "third", "url": "http://127.0.0.1:9/mcp", "trust": "third_party"}
-    with whole_house(tmp_path, [*servers, third]) as running:
+    off = {**trails["mail"].document("off"), "enabled": False, "token_file": "tokens/mail"}
+    with whole_house(tmp_path, [*servers, third, off]) as running:
         yield running
 
 
@@ -96,7 +97,7 @@ def test_all_sources_are_one_list_in_one_shape(door: Door, trails: dict[str, Aud
         "mail__send",
         ["mail"],
     )
-    assert found["unavailable"] == []
+    assert found["unavailable"] == ["off"]
 
 
 def test_paging_gives_every_row_once(door: Door, trails: dict[str, AuditTrail]) -> None:
@@ -165,11 +166,11 @@ def test_servers_that_cannot_be_read_are_named_and_delay_nobody(
     began = time.monotonic()
     found = page(door)
     assert time.monotonic() - began < SERVER_DEADLINE_S + 1.5
-    assert found["unavailable"] == ["files"]
+    assert found["unavailable"] == ["files", "off"]
     assert places(found["items"])[0] == ("mail", 1)
     trails["files"].hangs = False
     trails["mail"].rows[0]["effects"] = "many"
-    assert page(door)["unavailable"] == ["mail"]
+    assert page(door)["unavailable"] == ["mail", "off"]
 
 
 def test_a_server_that_comes_back_is_not_left_out(
@@ -179,7 +180,7 @@ def test_a_server_that_comes_back_is_not_left_out(
     files = rows("files", FUTURE)
     trails["files"].rows = [{"position": 1}]
     first = page(door, "limit=1")
-    assert first["unavailable"] == ["files"]
+    assert first["unavailable"] == ["files", "off"]
     trails["files"].rows = files
     second = page(door, f"limit=2&cursor={first['next_cursor']}")
     assert sorted(places(second["items"])) == [("files", 1), ("mail", 1)]

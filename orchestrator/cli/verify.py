@@ -1,0 +1,80 @@
+"""Checks the audit trails where they are kept: our own file, and each server of the fleet."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+
+from orchestrator.approvals.chains import Chain
+from orchestrator.cli.complaint import Complaint
+from orchestrator.errors import FlotillaError
+from orchestrator.settings import Settings
+from orchestrator.store import audit
+from orchestrator.store.database import opened_read_only
+from orchestrator.store.json_file import read_json_document
+from orchestrator.tools.config import ServerConfig, ServersDocument
+from orchestrator.tools.failures import ExchangeFailed
+from orchestrator.tools.records import ServerRecords
+from orchestrator.tools.tokens import ServerTokens
+
+ROWS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of one trail."""
+
+    source: str
+    sentence: str
+    is_whole: bool
+
+
+def verdicts(settings: Settings) -> list[Verdict]:
+    """Return one for the orchestrator and one for each server of the fleet.
+
+    Nothing of ours has to run for the first. Raises Complaint when there is no database.
+    """
+    path = settings.data_dir / "mcp_servers.json"
+    document = read_json_document(path, ServersDocument, ServersDocument())
+    fleet = [server for server in document.servers if server.trust == "fleet"]
+    records = ServerRecords(ServerTokens(settings.data_dir), ssl.create_default_context())
+    return [_own(settings), *asyncio.run(_of_servers(records, fleet))]
+
+
+def _own(settings: Settings) -> Verdict:
+    path = settings.data_dir / "chat_sessions.db"
+    if not path.exists():
+        raise Complaint(f"There is no {path}: call this in the folder where Flotilla was started.")
+    with opened_read_only(path) as conn:
+        count, broken = audit.check(conn)
+    return _verdict("orchestrator", count, broken)
+
+
+async def _of_servers(records: ServerRecords, fleet: list[ServerConfig]) -> list[Verdict]:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_of_server(records, server)) for server in fleet]
+    return [task.result() for task in tasks]
+
+
+async def _of_server(records: ServerRecords, server: ServerConfig) -> Verdict:
+    if not server.enabled:
+        return Verdict(server.id, "is switched off; not checked.", is_whole=True)
+    chain = Chain()
+    try:
+        while True:
+            page = await records.audit_rows(server, after=chain.position, limit=ROWS_AT_ONCE)
+            for row in page.items:
+                if not chain.take(row):
+                    return _verdict(server.id, chain.position, chain.position + 1)
+            if not page.items:
+                is_whole = chain.ends_with(page.head.position, page.head.hash)
+                broken = None if is_whole else chain.position + 1
+                return _verdict(server.id, chain.position, broken)
+    except (ExchangeFailed, FlotillaError) as error:
+        return Verdict(server.id, f"cannot be checked: {error}.", is_whole=False)
+
+
+def _verdict(source: str, count: int, broken: int | None) -> Verdict:
+    if broken is None:
+        return Verdict(source, f"{count:,} rows, nothing changed.", is_whole=True)
+    sentence = f"row {broken} was changed, or follows one that was removed."
+    return Verdict(source, sentence, is_whole=False)
