@@ -66,6 +66,34 @@ def test_annotations_say_what_the_labels_say(manifest: Manifest, tools: list[Too
         assert tool.title
 
 
+def test_what_the_manifest_says_of_arguments_names_arguments(
+    manifest: Manifest, tools: list[Tool]
+) -> None:
+    for tool in tools:
+        said = manifest.tools[tool.name]
+        named = {*said.destinations, said.counted_by, said.account} - {None}
+        arguments = tool.input_schema.get("properties", {})
+        assert named <= set(arguments), tool.name
+        if said.counted_by is not None:
+            assert arguments[said.counted_by]["type"] == "array", tool.name
+
+
+def test_what_sends_says_where_to(manifest: Manifest) -> None:
+    sends = {
+        name
+        for name, tool in manifest.tools.items()
+        if {Label.WRITE, Label.EGRESS} <= tool.labels and not tool.destinations
+    }
+
+    assert sends == set()
+
+
+def test_every_listed_tool_carries_its_policy(manifest: Manifest, tools: list[Tool]) -> None:
+    assert {tool.name: (tool.meta or {}).get("flotilla/policy") for tool in tools} == {
+        name: tool.policy for name, tool in manifest.tools.items()
+    }
+
+
 def test_tool_names_do_not_repeat_the_servers_name(manifest: Manifest, tools: list[Tool]) -> None:
     assert [tool.name for tool in tools if manifest.name in tool.name] == []
     assert max(len(f"{manifest.name}__{tool.name}") for tool in tools) <= 64

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import httpx2
 import pytest
 from fastmcp.exceptions import ToolError
 from fastmcp.tools import Tool
+from mcp.shared.exceptions import MCPError
 
 from servers.kit.gate.ledger import ledger_file
-from tests.fakes.effects import EffectsServer
+from tests.fakes.effects import EffectsServer, granted, running_effects
 from tests.fakes.effects_server import MANIFEST, NAME
 from tests.servers.kit.gate.in_memory import (
     MESSAGE,
@@ -309,6 +311,52 @@ async def test_a_client_that_goes_away_stops_nothing_half_way(
     assert told.structured_content == {"message_id": f"message to {mode}"}
     sent = [effect for effect in effects_process.effects("slow_send") if effect[1]["to"] == mode]
     assert len(sent) == 1
+
+
+async def test_a_call_whose_server_died_is_unknown_and_never_runs_again(tmp_path: Path) -> None:
+    arguments = {"to": "ann", "body": "b", "seconds": 60}
+    meta = granted(tmp_path, "slow_send", arguments)
+    begun = asyncio.Event()
+
+    async def progress(*_: Any) -> None:
+        begun.set()
+
+    with running_effects(tmp_path) as server:
+        async with server.client() as client:
+            call = asyncio.create_task(
+                client.call_tool("slow_send", arguments, progress_handler=progress, meta=meta)
+            )
+            await begun.wait()
+            async with server.stdio_client() as other:
+                elsewhere = error_of(await called(other, "slow_send", arguments, call_id="call_1"))
+            server.restart()
+            with pytest.raises(MCPError):
+                await call
+            again = error_of(await called(client, "slow_send", arguments, call_id="call_1"))
+
+        assert (elsewhere["code"], again["code"]) == ("in_progress", "outcome_unknown")
+        assert server.effects() == []
+
+
+async def test_an_end_that_cannot_be_noted_is_told_once_and_unknown_after(
+    effects: EffectsInMemory,
+) -> None:
+    # The ids come back in the result, which has to be stored.
+    arguments = {"ids": [f"{number:020}" for number in range(1_000)]}
+    meta = effects.granted("delete_many", arguments)
+
+    def let_one_page_be_added(conn: sqlite3.Connection) -> None:
+        (pages,) = conn.execute("PRAGMA page_count").fetchone()
+        conn.execute(f"PRAGMA max_page_count = {pages + 1}")
+
+    async with effects.client() as client:
+        await effects.server._gate.read(let_one_page_be_added)
+        first = await client.call_tool("delete_many", arguments, meta=meta)
+        again = await client.call_tool("delete_many", arguments, raise_on_error=False, meta=meta)
+
+    assert first.structured_content == arguments
+    assert error_of(again)["code"] == "outcome_unknown"
+    assert len(effects.effects()) == 1
 
 
 async def test_a_stopping_server_waits_for_what_runs_and_gives_up_the_rest(
