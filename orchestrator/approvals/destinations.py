@@ -100,14 +100,15 @@ class OwnerTexts:
         name = _on_one_line(text).strip()
         if sum(map(str.isalnum, name)) < _MIN_NAME_CHARS or any(map(is_hidden, text)):
             return False
+        words = name.split()
         # "all" or "general" stands in many a sentence without naming a list or a channel, and
         # the first word of each has a capital.
-        is_plain_word = name.isalpha()
-        if is_plain_word and name != name.lower() and _contain(self._texts, _IN_A_SENTENCE, name):
+        is_common = all(map(str.isalpha, words)) and (len(words) == 1 or name == name.lower())
+        if is_common and name != name.lower() and _contain(self._texts, _IN_A_SENTENCE, name):
             return True
         # Not IGNORECASE, which takes ſ for s.
         lowered = [text.lower() for text in self._texts]
-        return _contain(lowered, _MARKED if is_plain_word else _BEFORE, name.lower())
+        return _contain(lowered, _MARKED if is_common else _BEFORE, name.lower())
 
 
 def _found_in(text: str) -> frozenset[str]:

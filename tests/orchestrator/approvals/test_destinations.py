@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.approvals.destinations import (
@@ -147,6 +147,7 @@ TYPED = [
     ("Alice", "Tell Alice's boss"),
     ("general", "post it to #general"),
     ("general", "post it to the 'general' channel"),
+    ("all staff", "post it to 'all staff'"),
     ("team-leads", "post it to team-leads"),
     ("alice", "Ask @Alice"),
     ("Riverside View Hotel", "Book the Riverside\nView Hotel."),
@@ -188,6 +189,7 @@ NOT_TYPED = [
     ("All", "All mails, please. All of them!"),
     ("all, <bob@x.example>", "bob@x.example"),
     ("all: bob@x.example", "bob@x.example"),
+    ("all staff", "Sort the mails from all staff"),
     ("alice", "Tell Alice"),
     ("the", "the"),
     ("View", "a.View"),
@@ -226,6 +228,7 @@ ANYWHERE = HOST | EMAIL | URL
 PROSE = st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
 
 
+@settings(max_examples=60, deadline=None)
 @given(PROSE, ANYWHERE, PROSE)
 def test_a_destination_in_any_text_is_found(before: str, destination: str, after: str):
     plain = destinations_in(destination)
@@ -233,6 +236,7 @@ def test_a_destination_in_any_text_is_found(before: str, destination: str, after
     assert plain <= destinations_in(f"{before}\n{destination}\n{after}")
 
 
+@settings(max_examples=60, deadline=None)
 @given(ANYWHERE, ANYWHERE)
 def test_only_the_same_destination_counts_as_typed(one: str, other: str):
     assert typed_by_owner(one, [f"Use {one}, please."])
@@ -240,6 +244,7 @@ def test_only_the_same_destination_counts_as_typed(one: str, other: str):
     assert typed_by_owner(other, [f"Use {one}, please."]) == same
 
 
+@settings(max_examples=60, deadline=None)
 @given(ANYWHERE, st.sampled_from("abc019-_"), st.booleans())
 def test_one_character_more_makes_another_destination(
     destination: str, character: str, is_before: bool
@@ -248,6 +253,7 @@ def test_one_character_more_makes_another_destination(
     assert not typed_by_owner(longer, [f"Use {destination}, please."])
 
 
+@settings(max_examples=60, deadline=None)
 @given(ANYWHERE, st.data())
 def test_a_hidden_character_hides_nothing_and_vouches_for_nothing(
     destination: str, data: st.DataObject
@@ -259,6 +265,7 @@ def test_a_hidden_character_hides_nothing_and_vouches_for_nothing(
     assert not typed_by_owner(split, [destination])
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     st.recursive(
         PROSE | st.integers() | st.none(), lambda x: st.lists(x) | st.dictionaries(PROSE, x)

@@ -5,7 +5,7 @@ import itertools
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.approvals.policy import Allow, Ask, Refuse, decide
@@ -180,6 +180,7 @@ ARGUMENTS = st.dictionaries(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(TOOLS, ARGUMENTS, st.booleans())
 def test_taint_never_makes_a_call_easier(
     tool: ToolDefinition, arguments: dict[str, Any], is_standing: bool
@@ -189,6 +190,7 @@ def test_taint_never_makes_a_call_easier(
     assert tainted == clean or isinstance(tainted, Ask)
 
 
+@settings(max_examples=60, deadline=None)
 @given(TOOLS, ARGUMENTS)
 def test_no_address_of_a_stranger_leaves_a_tainted_chat_unasked(
     tool: ToolDefinition, arguments: dict[str, Any]
