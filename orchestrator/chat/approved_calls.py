@@ -15,7 +15,7 @@ from orchestrator.domain.approvals import Approval
 from orchestrator.domain.chat import Value
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.domain.tools import Permit, ToolCallStatus, ToolDefinition, ToolResult
-from orchestrator.errors import StorageFull, ToolError
+from orchestrator.errors import NotFound, StorageFull, ToolError
 from orchestrator.store import approvals
 from orchestrator.store.database import Database
 from orchestrator.tools.aggregator import MCPToolAggregator
@@ -28,6 +28,7 @@ STANDING = "standing approval"
 """Who decided when nobody was asked."""
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
+RECORD_PAUSE_S = 1.0
 
 
 class CallOutcome(Value):
@@ -49,8 +50,8 @@ NEVER_RAN = CallOutcome(
 )
 UNKNOWN = CallOutcome(
     status="unknown",
-    text="Flotilla was stopped while this ran: whether it took effect is not known.",
-    error="Flotilla was stopped while this ran: whether it took effect is not known.",
+    text="Whether this took effect is not known: it may have begun, and its end was lost.",
+    error="Whether this took effect is not known: it may have begun, and its end was lost.",
     error_code="outcome_unknown",
 )
 
@@ -149,20 +150,38 @@ class ApprovedCalls:
         self, owner_id: str, approval: Approval, *, was_interrupted: bool
     ) -> CallOutcome:
         """Send it as soon as its server is there; a journal makes sending it again harmless."""
-        pause_s = FIRST_PAUSE_S
+        pause_s, may_have_run = FIRST_PAUSE_S, was_interrupted
         while True:
             tool = self._aggregator.tool(approval.tool)
             is_over = approval.expires_at <= now_rfc3339()
-            if was_interrupted and (is_over or (tool is not None and not tool.is_journalled)):
+            if may_have_run and (is_over or (tool is not None and not tool.is_journalled)):
                 return UNKNOWN
             if tool is not None:
                 result = await self._sent(owner_id, approval, tool)
-                if result.error_code not in AWAY or approval.decided_by == STANDING:
+                if result.status == "unknown" and await self._will_be_known(approval, tool):
+                    may_have_run = True
+                elif result.error_code not in AWAY or approval.decided_by == STANDING:
                     return outcome_of(result)
-            if is_over:
+            if is_over and not may_have_run:
                 return NEVER_RAN
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _will_be_known(self, approval: Approval, tool: ToolDefinition) -> bool:
+        """Wait until the server does not run the call any more; False when its end is lost.
+
+        No turn waits, so a call may take longer than its time limit.
+        """
+        while tool.is_journalled and approval.expires_at > now_rfc3339():
+            try:
+                record = await self._aggregator.call_record(tool.server, approval.tool_call_id)
+            except (ToolError, NotFound) as error:
+                logger.info("approved_call_waits call=%s error=%s", approval.tool_call_id, error)
+                return True
+            if record.state != "started":
+                return record.state != "unknown"
+            await asyncio.sleep(RECORD_PAUSE_S)
+        return False
 
     async def _sent(self, owner_id: str, approval: Approval, tool: ToolDefinition) -> ToolResult:
         changed = approval.arguments_to_run

@@ -99,13 +99,13 @@ def effects(shared_effects: EffectsServer) -> EffectsServer:
 
 @asynccontextmanager
 async def open_desk(
-    folder: Path, effects: EffectsServer, toy: ServerProcess
+    folder: Path, effects: EffectsServer, toy: ServerProcess, *, call_timeout_s: float = 30
 ) -> AsyncIterator[Desk]:
     """Everything as after a start of the process; the same folder again is a restart."""
     path = folder / "chat_sessions.db"
     migrate(path)
     configs = [
-        ServerConfig(id="effects", url=effects.url, token_file="-"),
+        ServerConfig(id="effects", url=effects.url, call_timeout_s=call_timeout_s),
         ServerConfig(id="toy", url=toy.url, trust="third_party"),
     ]
     async with AsyncExitStack() as stack:
@@ -337,6 +337,29 @@ async def test_a_stop_in_the_middle_of_an_approved_call_runs_it_once(
     async with open_desk(tmp_path, effects, toy) as desk:
         assert (await desk.outcome(asked))["status"] == "done"
     assert is_sent() == 1
+
+
+async def test_an_approved_call_may_take_longer_than_its_time_limit(
+    tmp_path: Path, effects: EffectsServer, toy: ServerProcess
+):
+    mail = {"to": new_id("msg"), "body": "See you.", "seconds": 3}
+    async with open_desk(tmp_path, effects, toy, call_timeout_s=1) as desk:
+        asked = await desk.asked("effects__slow_send", mail)
+        await desk.decide(asked)
+        assert (await desk.outcome(asked))["status"] == "done"
+    assert [e.arguments for e in effects.effects("slow_send")].count(mail) == 1
+
+
+async def test_a_server_killed_while_an_approved_call_runs_leaves_it_unknown(
+    desk: Desk, effects: EffectsServer
+):
+    mail = {"to": new_id("msg"), "body": "See you.", "seconds": 4}
+    asked = await desk.asked("effects__slow_send", mail)
+    await desk.decide(asked)
+    await eventually(lambda: mail in [e.arguments for e in effects.effects("slow_send")])
+    effects.restart()
+    assert (await desk.outcome(asked))["status"] == "unknown"
+    assert [e.arguments for e in effects.effects("slow_send")].count(mail) == 1
 
 
 async def test_a_server_that_stays_away_until_the_end_ran_nothing(
