@@ -110,7 +110,7 @@ async def list_audit(
     aggregator: AggregatorDep,
     server: Annotated[str | None, Query(max_length=64, description="Only this source")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: Annotated[str | None, Query(max_length=10_000)] = None,
+    cursor: Annotated[str | None, Query(max_length=4_000)] = None,
 ) -> AuditPage:
     """List what was done and decided, the newest first; servers are asked now, for 2 s each."""
     before = _positions(cursor)
