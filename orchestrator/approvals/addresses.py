@@ -32,7 +32,8 @@ _URL = re.compile(
 )
 _EMAIL = re.compile(
     r"""(?: "[^"\n]{1,64}" | (?<![\w.!\#$%&'*+/=?^~`{|}-])[\w.!\#$%&'*+/=?^~`{|}-]++ )
-    @ (?: [\w-]+(?:\.[\w-]+)++ | \[[0-9a-f:.]+\] )""",
+    @ (?: [\w-]+(?:\.[\w-]+)++ | \[[0-9a-f:.]+\] )
+    (?: :(?=[\w~/.])[^\s<>"`{}|]* )?             # git@host:path leads where the path says""",
     re.IGNORECASE | re.VERBOSE,
 )
 _HOST = re.compile(

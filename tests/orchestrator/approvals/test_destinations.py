@@ -65,6 +65,7 @@ FOUND = [
     ("+49 (171) 123-45 67", {"+491711234567"}),
     ("call:0171/1234567", {"01711234567"}),
     ("call,555.123.4567", {"5551234567"}),
+    ("git@evil.example:eve/a", {"git@evil.example:eve/a"}),
     ("tel:+1-555-123-4567", {"+15551234567"}),
     ("DE89 3704 0044 0532 0130 00 please", {"DE89370400440532013000"}),
     ("GB29NWBK60161331926819", {"GB29NWBK60161331926819"}),
@@ -150,6 +151,7 @@ TYPED = [
     ("all staff", "post it to 'all staff'"),
     ("team-leads", "post it to team-leads"),
     ("alice", "Ask @Alice"),
+    ("git@x.example:bob/a", "push to git@x.example:bob/a, please"),
     ("Riverside View Hotel", "Book the Riverside\nView Hotel."),
     ("Alice, Bob", "Tell Bob and Alice"),
 ]
@@ -167,6 +169,7 @@ NOT_TYPED = [
     ("bob@x.example.evil.example", "bob@x.example"),
     ("bob+x@x.example", "bob@x.example"),
     ("=bob@x.example", "bob@x.example"),
+    ("git@x.example:eve/a", "git@x.example:bob/a"),
     ("bob@good.example <eve@evil.example>", "bob@good.example"),
     ("bob@good.example, eve@evil.example", "bob@good.example"),
     ("bob@good.example eve", "bob@good.example from eve"),
