@@ -15,9 +15,6 @@ def effects_notice(calls: Iterable[ToolCallRecord]) -> Notice | None:
     if not states:
         return None
     made, unknown = states.count("done"), states.count("unknown")
-    if made == 0:
-        said = "No change was made" if unknown else "Nothing was changed"
-    else:
-        said = "1 change was made" if made == 1 else f"{made} changes were made"
+    said = "1 change was made" if made == 1 else f"{made} changes were made"
     doubt = f"; the outcome of {unknown} is unknown" if unknown else ""
     return Notice(code="effects", message=f"Stopped. {said}{doubt}.")

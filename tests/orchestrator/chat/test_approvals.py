@@ -231,7 +231,7 @@ async def test_stop_cancels_what_waits_and_leaves_a_valid_history(
         "notice",
         "turn_finished",
     ]
-    assert events[-2]["message"] == "Stopped. Nothing was changed."
+    assert events[-2]["message"] == "Stopped. 0 changes were made."
     for approval_id in asked:
         row = await gated.database.read(approvals.get, gated.owner_id, approval_id)
         assert row.state == "cancelled"

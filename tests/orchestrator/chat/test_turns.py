@@ -211,7 +211,7 @@ async def test_stopping_a_call_that_changes_things_says_that_its_outcome_is_unkn
     events = await chat.events(turn.id)
     assert types(events)[-3:] == ["tool_call_finished", "notice", "turn_finished"]
     assert events[-3]["status"] == "unknown"
-    assert "No change was made; the outcome of 1 is unknown" in events[-2]["message"]
+    assert "0 changes were made; the outcome of 1 is unknown" in events[-2]["message"]
     calls_stored = await chat.database.read(tool_calls.of_turn, chat.owner_id, turn.id)
     assert [call.state for call in calls_stored] == ["unknown"]
 
