@@ -32,6 +32,8 @@ class Approval(BaseModel):
     decided_by: str | None = None
     decision_reason: str | None = None
     url: str | None = None
+    outcome: dict[str, object] | None = None
+    """Set once the orchestrator ran the call, or could not."""
 
 
 def api_token_file(server: str) -> Path:

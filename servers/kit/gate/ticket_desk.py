@@ -7,15 +7,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mcp.types import CallToolResult
+from mcp.types import CallToolResult, TextContent
 
 from servers.kit.gate import journal, refusals, tickets
 from servers.kit.gate.attempts import replayed
 from servers.kit.gate.inbox import Approval, Inbox
 from servers.kit.gate.journal import Call
 from servers.kit.gate.ledger import Ledger
+from servers.kit.gate.liveness import ProcessId
 from servers.kit.gate.permit import Need, Permit
-from servers.kit.gate.tickets import Ticket, TicketClosed
+from servers.kit.gate.tickets import Ticket
+
+ABOUT_TO_RUN = " It is approved and about to run."
+CHANGED = "The owner changed the arguments before approving: this is how the changed call ended."
 
 
 class TicketDesk:
@@ -35,24 +39,58 @@ class TicketDesk:
         is told once, then its ticket is closed.
         """
         ticket = await self._ledger.write(_open, call, need, dict(arguments))
-        record = await self._ledger.read(journal.record, ticket.call.call_id)
-        if record["state"] == "absent":
-            return await self._undone(ticket)
-        if record["state"] == "started":
-            return refusals.in_progress(ticket.call.call_id)
-        await self.close(ticket.ticket_id)
-        if record["state"] == "unknown":
-            return refusals.unknown(ticket.call.call_id)
-        return replayed(json.dumps(record["result"]))
+        if (run := await self._run(ticket)) is not None:
+            return run
+        note = ""
+        if ticket.state == "pending" and (approval := await self._asked(ticket)) is not None:
+            if approval.state == "approved":
+                # Perhaps it ran between our two looks.
+                if (run := await self._run(ticket)) is not None:
+                    return run
+                if approval.outcome is not None:
+                    return await self._never_ran(ticket)
+                note = ABOUT_TO_RUN
+            ticket = await self._ledger.write(_taken_over, ticket, approval)
+        return await self._standing(ticket, note)
 
     async def close(self, ticket_id: str) -> None:
         """The client knows how its call ended: the next one like it asks anew."""
         await self._ledger.write(tickets.use_up, ticket_id)
 
-    async def _undone(self, ticket: Ticket) -> Permit | CallToolResult:
-        note = ""
-        if ticket.state == "pending":
-            ticket, note = await self._looked_up(ticket)
+    async def _run(self, ticket: Ticket) -> CallToolResult | None:
+        """How the call ended that was asked for; None when it has not begun."""
+        call = ticket.call
+        found, record = await self._ledger.read(_looked_up, call, self._ledger.process)
+        match record["state"]:
+            case "absent":
+                return None
+            case "started":
+                return refusals.in_progress(call.call_id)
+            case "unknown":
+                await self.close(ticket.ticket_id)
+                return refusals.unknown(call.call_id)
+            case _:
+                await self.close(ticket.ticket_id)
+        result = replayed(json.dumps(record["result"]))
+        if isinstance(found, journal.ArgumentsDiffer):
+            result.content = [TextContent(type="text", text=CHANGED), *result.content]
+        return result
+
+    async def _never_ran(self, ticket: Ticket) -> CallToolResult:
+        await self.close(ticket.ticket_id)
+        return refusals.refusal(
+            "approval_expired",
+            "The owner approved this call, but it could not be run; nothing was done. Calling it"
+            " again asks again.",
+            call_id=ticket.call.call_id,
+        )
+
+    async def _asked(self, ticket: Ticket) -> Approval | None:
+        if ticket.approval_id is None:
+            return await self._inbox.submit(ticket)
+        return await self._inbox.look_up(ticket.approval_id)
+
+    async def _standing(self, ticket: Ticket, note: str) -> Permit | CallToolResult:
         call_id = ticket.call.call_id
         match ticket.state:
             case "approved":
@@ -66,22 +104,6 @@ class TicketDesk:
                 return refusals.expired(call_id)
             case "pending":
                 return self._pending(ticket, note)
-
-    async def _looked_up(self, ticket: Ticket) -> tuple[Ticket, str]:
-        """The ticket with the orchestrator's decision, and what else it says, for the client."""
-        if ticket.approval_id is None:
-            approval = await self._inbox.submit(ticket)
-        else:
-            approval = await self._inbox.look_up(ticket.approval_id)
-        if approval is None:
-            return ticket, ""
-        if ticket.approval_id is None and approval.url is not None:
-            ticket = await self._ledger.write(_linked, ticket.ticket_id, approval.id, approval.url)
-        if approval.state == "approved":
-            return ticket, " It is approved and about to run."
-        if approval.state in ("denied", "cancelled"):
-            return await self._ledger.write(_denied, ticket.ticket_id, approval), ""
-        return ticket, ""
 
     def _pending(self, ticket: Ticket, note: str) -> CallToolResult:
         where = (
@@ -106,22 +128,28 @@ def _open(conn: sqlite3.Connection, call: Call, need: Need, arguments: Mapping[s
     )
 
 
-def _linked(conn: sqlite3.Connection, ticket_id: str, approval_id: str, url: str) -> Ticket:
-    tickets.link(conn, ticket_id, approval_id, url)
-    return tickets.get(conn, ticket_id)
+def _looked_up(
+    conn: sqlite3.Connection, call: Call, process: ProcessId
+) -> tuple[journal.Found | None, dict[str, Any]]:
+    found = journal.find(conn, call.call_id, call.hash, process)
+    return found, journal.record(conn, call.call_id)
 
 
-def _denied(conn: sqlite3.Connection, ticket_id: str, approval: Approval) -> Ticket:
-    said = approval.decided_by
-    try:
-        return tickets.decide(
+def _taken_over(conn: sqlite3.Connection, ticket: Ticket, approval: Approval) -> Ticket:
+    """The ticket with what the orchestrator says of it; a decision at the terminal stands."""
+    if ticket.approval_id is None and approval.url is not None:
+        tickets.link(conn, ticket.ticket_id, approval.id, approval.url)
+    ticket = tickets.get(conn, ticket.ticket_id)
+    if ticket.state == "pending" and approval.state in ("denied", "cancelled"):
+        by = approval.decided_by
+        tickets.decide(
             conn,
-            ticket_id,
+            ticket.ticket_id,
             approve=False,
-            by=said if said in ("web", "terminal", "api") else "web",
+            by=by if by in ("web", "terminal", "api") else "web",
             reason=approval.decision_reason,
             now_s=time.time(),
         )
-    except TicketClosed:
-        # Decided at the terminal meanwhile: that stands.
-        return tickets.get(conn, ticket_id)
+    elif ticket.state == "pending" and approval.state == "expired":
+        tickets.expire_one(conn, ticket, time.time())
+    return tickets.get(conn, ticket.ticket_id)

@@ -170,11 +170,14 @@ def expire(conn: sqlite3.Connection, now_s: float) -> list[str]:
     ).fetchall()
     tickets = [_ticket(row) for row in rows]
     for ticket in tickets:
-        conn.execute(
-            "UPDATE tickets SET state = 'expired' WHERE ticket_id = ?", (ticket.ticket_id,)
-        )
-        journal.note_refusal(conn, ticket.call, "expired", now_s)
+        expire_one(conn, ticket, now_s)
     return [ticket.ticket_id for ticket in tickets]
+
+
+def expire_one(conn: sqlite3.Connection, ticket: Ticket, now_s: float) -> None:
+    """Expires this ticket, with its audit row: nobody will decide about it any more."""
+    conn.execute("UPDATE tickets SET state = 'expired' WHERE ticket_id = ?", (ticket.ticket_id,))
+    journal.note_refusal(conn, ticket.call, "expired", now_s)
 
 
 def purge(conn: sqlite3.Connection, now_s: float) -> None:

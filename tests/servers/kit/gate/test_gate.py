@@ -227,6 +227,17 @@ async def test_a_tool_put_beside_the_gate_never_runs(effects: EffectsInMemory) -
             await client.call_tool("send_message", MESSAGE)
 
 
+async def test_a_call_within_the_process_passes_the_gate_too(effects: EffectsInMemory) -> None:
+    async with effects.client():
+        refused = await effects.server.call_tool("send_message", MESSAGE)
+        done = await effects.server.call_tool("add_label", {"item_id": "i1", "label": "red"})
+
+    assert refused.is_error
+    assert not done.is_error
+    assert [effect.tool for effect in effects.effects()] == ["add_label"]
+    assert [row["client"] for row in await effects.audit()] == ["unknown"]
+
+
 async def test_without_a_ledger_only_looking_works(effects: EffectsInMemory) -> None:
     ledger = effects.data_dir / ledger_file(NAME)
     ledger.parent.mkdir(parents=True)

@@ -138,6 +138,45 @@ async def test_what_the_orchestrator_ran_is_told_to_the_client_once(
     assert [row["decided_by"] for row in await effects.audit()] == ["web"]
 
 
+async def test_a_call_that_the_owner_changed_is_told_as_changed(
+    effects: EffectsInMemory, orchestrator: FakeOrchestrator
+) -> None:
+    await call(effects)
+    [approval] = orchestrator.approvals.values()
+    changed = {**MESSAGE, "to": "bob@example.org"}
+    meta = effects.granted("send_message", changed, call_id=approval["tool_call_id"])
+    async with effects.client() as client:
+        await client.call_tool("send_message", changed, meta=meta)
+    told = await call(effects)
+
+    assert told.structured_content == {"message_id": "message to bob@example.org"}
+    assert told.content[0].text.startswith("The owner changed the arguments before approving")
+    assert effects.effects() == [("send_message", changed)]
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "audited"),
+    [("expired", None, ["expired"]), ("approved", {"status": "failed"}, [])],
+)
+async def test_an_approval_that_came_to_nothing_is_told_once(
+    effects: EffectsInMemory,
+    orchestrator: FakeOrchestrator,
+    state: str,
+    outcome: dict[str, Any] | None,
+    audited: list[str],
+) -> None:
+    first = error_of(await call(effects))
+    [approval_id] = orchestrator.approvals
+    orchestrator.decide(approval_id, state)
+    orchestrator.approvals[approval_id]["outcome"] = outcome
+    told, after = error_of(await call(effects)), error_of(await call(effects))
+
+    assert told["code"] == "approval_expired"
+    assert (after["code"], after["ticket_id"] != first["ticket_id"]) == ("approval_required", True)
+    assert [row["decision"] for row in await effects.audit()] == audited
+    assert effects.effects() == []
+
+
 @pytest.mark.parametrize("fault", ["away", "no token", "wrong token", "nonsense"])
 async def test_an_orchestrator_that_cannot_be_asked_leaves_the_terminal(
     effects: EffectsInMemory, orchestrator: FakeOrchestrator, fault: str
