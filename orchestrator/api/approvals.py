@@ -79,7 +79,7 @@ class Deny(Body):
 class Ticket(Body):
     """What a server asks for on behalf of a client that cannot ask the owner itself."""
 
-    ticket_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
+    ticket_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:~-]{1,200}$")]
     """The id of the call, under which it runs once it is approved."""
     tool: Annotated[str, Field(min_length=1, max_length=100)]
     """As the server itself names it."""

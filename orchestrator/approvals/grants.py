@@ -52,8 +52,12 @@ class GrantKeys:
 
         `tool` is the server's own name of it, `owner` the owner's name. The server binds `grant_id`
         to the first `call_id` it comes with. The key is made when the server has none yet. Raises
-        ToolError when the key file cannot be used, ValueError for arguments that are not JSON.
+        ToolError when the key file cannot be used or the arguments are not JSON.
         """
+        try:
+            exactly = call_hash(owner=owner, server=server, tool=tool, arguments=arguments)
+        except ValueError as error:
+            raise ToolError(f"The arguments of {tool!r} cannot be written as JSON.") from error
         payload = {
             "v": 1,
             "id": grant_id,
@@ -61,7 +65,7 @@ class GrantKeys:
             "server": server,
             "tool": tool,
             "call_id": call_id,
-            "hash": call_hash(owner=owner, server=server, tool=tool, arguments=arguments),
+            "hash": exactly,
             "exp": int(time.time()) + LIFE_S,
             "scope": scope,
             "by": by,

@@ -88,6 +88,11 @@ def test_many_that_come_first_make_one_key(tmp_path):
     assert [path.name for path in (tmp_path / "grant_keys").iterdir()] == ["mail"]
 
 
+def test_arguments_that_are_not_json_get_no_grant(tmp_path):
+    with pytest.raises(ToolError, match="'send' cannot be written as JSON"):
+        minted(tmp_path, arguments={"n": float("nan")})
+
+
 @pytest.mark.parametrize(("text", "mode"), [("a" * 43, 0o640), ("short", 0o600), ("é" * 43, 0o600)])
 def test_a_key_file_that_cannot_be_used_is_named(tmp_path, text, mode):
     path = tmp_path / "grant_keys" / "mail"
