@@ -1,5 +1,5 @@
 // @vitest-environment happy-dom
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Ask } from '../src/lib/approvals/ask.svelte';
 import { fieldsOf, isSame, readFields } from '../src/lib/approvals/editor';
 import { Inbox } from '../src/lib/approvals/inbox.svelte';
@@ -139,6 +139,23 @@ test.each([
 	expect(ask.failure).toMatch(words);
 });
 
+test('what runs on approval for another program is looked at until it has ended', async () => {
+	vi.useFakeTimers();
+	const approved = approval({ origin: 'client', state: 'approved' });
+	const { api, calls } = scriptedApi(
+		() => json(approved),
+		() => json(approved),
+		() => json({ ...approved, outcome: { status: 'done' } }),
+	);
+	const ask = new Ask(approval({ origin: 'client' }));
+	await new Inbox(api).approve(ask, 'once');
+	expect(ask.isDue).toBe(true);
+	await vi.runAllTimersAsync();
+	expect(ask.isDue).toBe(false);
+	expect(calls).toHaveLength(3);
+	vi.useRealTimers();
+});
+
 test('a stale answer does not reopen what is decided', () => {
 	const ask = new Ask(approval({ state: 'denied' }));
 	ask.learn(approval());
@@ -227,7 +244,7 @@ function done(id: string): CallPart {
 
 test('a call is undone by one click', async () => {
 	const { api, calls } = scriptedApi(() =>
-		json({ tool_call_id: 'c', tool: 'a__b', status: 'undone' }),
+		json({ items: [{ tool_call_id: 'c', tool: 'a__b', status: 'undone' }] }),
 	);
 	const part = done('c');
 	const undo = new Undo(api);
@@ -238,7 +255,10 @@ test('a call is undone by one click', async () => {
 
 test('an undo that failed says why and can be tried again', async () => {
 	const { api } = scriptedApi(
-		() => json({ tool_call_id: 'c', tool: 'a__b', status: 'failed', error: 'It is gone.' }),
+		() =>
+			json({
+				items: [{ tool_call_id: 'c', tool: 'a__b', status: 'failed', error: 'It is gone.' }],
+			}),
 		() => Promise.reject(new TypeError('network')),
 	);
 	const part = done('c');

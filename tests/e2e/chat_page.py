@@ -29,7 +29,8 @@ class ChatPage:
 
     @property
     def send_button(self) -> Locator:
-        return self.button("Send")
+        # A station may be named after a tool that sends.
+        return self.page.get_by_role("button", name="Send", exact=True)
 
     @property
     def stop_button(self) -> Locator:

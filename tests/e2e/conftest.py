@@ -10,8 +10,9 @@ from playwright.sync_api import Browser, StorageState, expect, sync_playwright
 
 from tests.checks.browser import installed_chromium
 from tests.e2e.chat_page import ChatPage
+from tests.fakes.effects import EffectsServer, running_effects
 from tests.fakes.openrouter import SCRIPT_MODEL, FakeOpenRouter, running_fake
-from tests.installation import Installation, running
+from tests.installation import Installation, free_port, running
 from tests.servers.kit.process import running_server
 
 FLAGS = (
@@ -43,21 +44,38 @@ def model() -> Iterator[FakeOpenRouter]:
 
 
 @pytest.fixture(scope="session")
-def installation(
+def house(
     tmp_path_factory: pytest.TempPathFactory, model: FakeOpenRouter
-) -> Iterator[Installation]:
+) -> Iterator[tuple[Installation, EffectsServer]]:
     folder = tmp_path_factory.mktemp("e2e")
     (folder / "data").mkdir()
+    port = free_port()
     with ExitStack() as stack:
         calculator = stack.enter_context(running_server("calculator", folder / "data", {}))
-        config = {"id": "calculator", "title": "Calculator", "url": calculator.url}
+        home = {"FLOTILLA_ORCHESTRATOR_URL": f"http://127.0.0.1:{port}"}
+        effects = stack.enter_context(running_effects(folder / "data", home))
+        urls = {"calculator": calculator.url, effects.name: effects.url}
         installation = Installation(
             folder,
             model.base_url,
             model=SCRIPT_MODEL,
-            servers=[{**config, "token_file": "tokens/calculator"}],
+            servers=[
+                {"id": name, "title": name.title(), "url": url, "token_file": f"tokens/{name}"}
+                for name, url in urls.items()
+            ],
+            port=port,
         )
-        yield stack.enter_context(running(installation))
+        yield stack.enter_context(running(installation)), effects
+
+
+@pytest.fixture(scope="session")
+def installation(house: tuple[Installation, EffectsServer]) -> Installation:
+    return house[0]
+
+
+@pytest.fixture(scope="session")
+def effects(house: tuple[Installation, EffectsServer]) -> EffectsServer:
+    return house[1]
 
 
 @pytest.fixture(scope="session")

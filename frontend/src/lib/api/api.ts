@@ -16,7 +16,9 @@ import type {
 	SessionChange,
 	SessionPage,
 	StandingApproval,
+	StandingApprovals,
 	Undone,
+	UndoReport,
 } from './types';
 
 type Bytes = ReadableStream<Uint8Array>;
@@ -111,21 +113,23 @@ export class Api {
 
 	async standingApprovals(): Promise<StandingApproval[]> {
 		const path = '/api/approvals/standing';
-		return (await this.client.json<{ items: StandingApproval[] }>('GET', path)).items;
+		return (await this.client.json<StandingApprovals>('GET', path)).items;
 	}
 
 	revoke(standingId: string): Promise<unknown> {
 		return this.client.json('DELETE', `/api/approvals/standing/${encodeURIComponent(standingId)}`);
 	}
 
-	undoCall(toolCallId: string): Promise<Undone> {
-		const path = `/api/chat/tool-calls/${encodeURIComponent(toolCallId)}/undo`;
-		return this.client.json('POST', path, { body: {} });
+	undoCall(toolCallId: string): Promise<Undone[]> {
+		return this.#undo(`/api/chat/tool-calls/${encodeURIComponent(toolCallId)}/undo`);
 	}
 
-	async undoTurn(turnId: string): Promise<Undone[]> {
-		const path = `${turnPath(turnId)}/undo`;
-		return (await this.client.json<{ items: Undone[] }>('POST', path, { body: {} })).items;
+	undoTurn(turnId: string): Promise<Undone[]> {
+		return this.#undo(`${turnPath(turnId)}/undo`);
+	}
+
+	async #undo(path: string): Promise<Undone[]> {
+		return (await this.client.json<UndoReport>('POST', path, { body: {} })).items;
 	}
 }
 

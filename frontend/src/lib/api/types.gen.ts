@@ -29,7 +29,137 @@ export type ApiToken = {
     /**
      * Scope
      */
-    scope: 'owner' | 'read_history';
+    scope: 'owner' | 'read_history' | 'ask_approval';
+};
+
+/**
+ * Approval
+ *
+ * One call that waits, or waited, for the owner.
+ */
+export type Approval = {
+    /**
+     * Account
+     */
+    account?: string | null;
+    /**
+     * Arguments
+     */
+    arguments: {
+        [key: string]: unknown;
+    };
+    /**
+     * Arguments To Run
+     */
+    arguments_to_run?: {
+        [key: string]: unknown;
+    } | null;
+    /**
+     * Client
+     */
+    client: string;
+    /**
+     * Created At
+     */
+    created_at: string;
+    /**
+     * Decided At
+     */
+    decided_at?: string | null;
+    /**
+     * Decided By
+     */
+    decided_by?: string | null;
+    /**
+     * Decision Reason
+     */
+    decision_reason?: string | null;
+    /**
+     * Effect
+     */
+    effect?: 'change' | 'send' | 'delete' | 'share' | null;
+    /**
+     * Expires At
+     */
+    expires_at: string;
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Level
+     */
+    level: number;
+    /**
+     * Origin
+     */
+    origin: 'turn' | 'client' | 'api';
+    /**
+     * Outcome
+     */
+    outcome?: {
+        [key: string]: unknown;
+    } | null;
+    /**
+     * Reason
+     */
+    reason: string;
+    /**
+     * Scope
+     */
+    scope?: 'once' | 'session' | 'always' | null;
+    /**
+     * Server
+     */
+    server: string;
+    /**
+     * Session Id
+     */
+    session_id?: string | null;
+    /**
+     * State
+     */
+    state: 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled';
+    /**
+     * Taint
+     */
+    taint?: Array<string>;
+    /**
+     * Title
+     */
+    title: string;
+    /**
+     * Tool
+     */
+    tool: string;
+    /**
+     * Tool Call Id
+     */
+    tool_call_id: string;
+    /**
+     * Turn Id
+     */
+    turn_id?: string | null;
+    /**
+     * Undoable
+     */
+    undoable?: boolean;
+};
+
+/**
+ * ApprovalPage
+ *
+ * Approvals, the newest first.
+ */
+export type ApprovalPage = {
+    /**
+     * Items
+     */
+    items: Array<Approval>;
+    /**
+     * Next Cursor
+     */
+    next_cursor: string | null;
 };
 
 /**
@@ -121,6 +251,24 @@ export type ApprovalResolved = {
 };
 
 /**
+ * Approve
+ *
+ * How the call is approved.
+ */
+export type Approve = {
+    /**
+     * Arguments
+     */
+    arguments?: {
+        [key: string]: unknown;
+    } | null;
+    /**
+     * Scope
+     */
+    scope?: 'once' | 'session' | 'always';
+};
+
+/**
  * AttachmentAdded
  *
  * A tool or the model returned a file.
@@ -150,6 +298,120 @@ export type AttachmentAdded = {
      * Type
      */
     type?: 'attachment_added';
+};
+
+/**
+ * AuditEntry
+ *
+ * One row; what only calls of tools have is null or empty in the others.
+ */
+export type AuditEntry = {
+    /**
+     * Action
+     */
+    action: string;
+    /**
+     * Actor
+     */
+    actor: string;
+    /**
+     * Arguments Hash
+     */
+    arguments_hash?: string | null;
+    /**
+     * At
+     */
+    at: string;
+    /**
+     * Client
+     */
+    client?: string | null;
+    /**
+     * Decided By
+     */
+    decided_by?: string | null;
+    /**
+     * Decision
+     */
+    decision?: 'not_needed' | 'approved' | 'denied' | 'expired' | null;
+    /**
+     * Details
+     */
+    details?: {
+        [key: string]: unknown;
+    };
+    /**
+     * Effect
+     */
+    effect?: 'change' | 'send' | 'delete' | 'share' | null;
+    /**
+     * Effects
+     */
+    effects?: number | null;
+    /**
+     * Hash
+     */
+    hash: string;
+    /**
+     * Labels
+     */
+    labels?: Array<string>;
+    /**
+     * Level
+     */
+    level?: number | null;
+    /**
+     * Outcome
+     */
+    outcome?: 'done' | 'failed' | 'unknown' | 'not_run' | null;
+    /**
+     * Position
+     */
+    position: number;
+    /**
+     * Previous Hash
+     */
+    previous_hash: string;
+    /**
+     * Source
+     */
+    source: string;
+    /**
+     * Subject
+     */
+    subject: string;
+    /**
+     * Taint
+     */
+    taint?: Array<string>;
+    /**
+     * Tool
+     */
+    tool?: string | null;
+    /**
+     * Turn Id
+     */
+    turn_id?: string | null;
+};
+
+/**
+ * AuditPage
+ *
+ * Rows, the newest first.
+ */
+export type AuditPage = {
+    /**
+     * Items
+     */
+    items: Array<AuditEntry>;
+    /**
+     * Next Cursor
+     */
+    next_cursor: string | null;
+    /**
+     * Unavailable
+     */
+    unavailable: Array<string>;
 };
 
 /**
@@ -230,6 +492,18 @@ export type ContinueRequest = {
      * Client Message Id
      */
     client_message_id?: string | null;
+};
+
+/**
+ * Deny
+ *
+ * Why the call is denied.
+ */
+export type Deny = {
+    /**
+     * Reason
+     */
+    reason?: string | null;
 };
 
 /**
@@ -417,7 +691,7 @@ export type MintedToken = {
     /**
      * Scope
      */
-    scope: 'owner' | 'read_history';
+    scope: 'owner' | 'read_history' | 'ask_approval';
     /**
      * Token
      */
@@ -821,6 +1095,46 @@ export type SourceAdded = {
 };
 
 /**
+ * StandingApproval
+ *
+ * A tool the owner need not be asked about again: in one session, or always.
+ */
+export type StandingApproval = {
+    /**
+     * Created At
+     */
+    created_at: string;
+    /**
+     * Created By
+     */
+    created_by: string;
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Session Id
+     */
+    session_id: string | null;
+    /**
+     * Tool
+     */
+    tool: string;
+};
+
+/**
+ * StandingApprovals
+ *
+ * The tools the owner need not be asked about again.
+ */
+export type StandingApprovals = {
+    /**
+     * Items
+     */
+    items: Array<StandingApproval>;
+};
+
+/**
  * TextDelta
  *
  * More text of the answer.
@@ -837,6 +1151,182 @@ export type TextDelta = {
 };
 
 /**
+ * Ticket
+ *
+ * What a server asks for on behalf of a client that cannot ask the owner itself.
+ */
+export type Ticket = {
+    /**
+     * Account
+     */
+    account?: string | null;
+    /**
+     * Arguments
+     */
+    arguments: {
+        [key: string]: unknown;
+    };
+    /**
+     * Client
+     */
+    client: string;
+    /**
+     * Effect
+     */
+    effect?: 'change' | 'send' | 'delete' | 'share' | null;
+    /**
+     * Expires At
+     */
+    expires_at: string;
+    /**
+     * Hash
+     */
+    hash: string;
+    /**
+     * Level
+     */
+    level: number;
+    /**
+     * Reason
+     */
+    reason: string;
+    /**
+     * Ticket Id
+     */
+    ticket_id: string;
+    /**
+     * Title
+     */
+    title: string;
+    /**
+     * Tool
+     */
+    tool: string;
+    /**
+     * Undoable
+     */
+    undoable?: boolean;
+};
+
+/**
+ * TicketAnswer
+ *
+ * The approval of a ticket.
+ */
+export type TicketAnswer = {
+    /**
+     * Account
+     */
+    account?: string | null;
+    /**
+     * Arguments
+     */
+    arguments: {
+        [key: string]: unknown;
+    };
+    /**
+     * Arguments To Run
+     */
+    arguments_to_run?: {
+        [key: string]: unknown;
+    } | null;
+    /**
+     * Client
+     */
+    client: string;
+    /**
+     * Created At
+     */
+    created_at: string;
+    /**
+     * Decided At
+     */
+    decided_at?: string | null;
+    /**
+     * Decided By
+     */
+    decided_by?: string | null;
+    /**
+     * Decision Reason
+     */
+    decision_reason?: string | null;
+    /**
+     * Effect
+     */
+    effect?: 'change' | 'send' | 'delete' | 'share' | null;
+    /**
+     * Expires At
+     */
+    expires_at: string;
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Level
+     */
+    level: number;
+    /**
+     * Origin
+     */
+    origin: 'turn' | 'client' | 'api';
+    /**
+     * Outcome
+     */
+    outcome?: {
+        [key: string]: unknown;
+    } | null;
+    /**
+     * Reason
+     */
+    reason: string;
+    /**
+     * Scope
+     */
+    scope?: 'once' | 'session' | 'always' | null;
+    /**
+     * Server
+     */
+    server: string;
+    /**
+     * Session Id
+     */
+    session_id?: string | null;
+    /**
+     * State
+     */
+    state: 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled';
+    /**
+     * Taint
+     */
+    taint?: Array<string>;
+    /**
+     * Title
+     */
+    title: string;
+    /**
+     * Tool
+     */
+    tool: string;
+    /**
+     * Tool Call Id
+     */
+    tool_call_id: string;
+    /**
+     * Turn Id
+     */
+    turn_id?: string | null;
+    /**
+     * Undoable
+     */
+    undoable?: boolean;
+    /**
+     * Url
+     */
+    url: string;
+};
+
+/**
  * Tokens
  *
  * The API tokens in force.
@@ -846,6 +1336,60 @@ export type Tokens = {
      * Items
      */
     items: Array<ApiToken>;
+};
+
+/**
+ * ToolCallAnswer
+ *
+ * How a call ended.
+ */
+export type ToolCallAnswer = {
+    /**
+     * Call Id
+     */
+    call_id: string;
+    /**
+     * Error
+     */
+    error: string | null;
+    /**
+     * Error Code
+     */
+    error_code: string | null;
+    /**
+     * Status
+     */
+    status: 'done' | 'failed' | 'denied' | 'cancelled' | 'unknown';
+    /**
+     * Structured
+     */
+    structured: unknown;
+    /**
+     * Text
+     */
+    text: string;
+    /**
+     * Undoable
+     */
+    undoable: boolean;
+};
+
+/**
+ * ToolCallBody
+ *
+ * One call of a tool.
+ */
+export type ToolCallBody = {
+    /**
+     * Arguments
+     */
+    arguments?: {
+        [key: string]: unknown;
+    };
+    /**
+     * Call Id
+     */
+    call_id?: string | null;
 };
 
 /**
@@ -1031,6 +1575,80 @@ export type ToolCallStarted = {
 };
 
 /**
+ * ToolEntry
+ *
+ * One tool, and what the owner should know of it.
+ */
+export type ToolEntry = {
+    /**
+     * Available
+     */
+    available: boolean;
+    /**
+     * Description
+     */
+    description: string;
+    /**
+     * Destinations
+     */
+    destinations: Array<string>;
+    /**
+     * Effect
+     */
+    effect: 'change' | 'send' | 'delete' | 'share' | null;
+    /**
+     * Enabled
+     */
+    enabled: boolean;
+    /**
+     * Held Back
+     */
+    held_back: boolean;
+    /**
+     * Input Schema
+     */
+    input_schema: {
+        [key: string]: unknown;
+    };
+    /**
+     * Labels
+     */
+    labels: Array<'read' | 'write' | 'destructive' | 'private' | 'untrusted' | 'egress'>;
+    /**
+     * Level
+     */
+    level: number;
+    /**
+     * Qualified Name
+     */
+    qualified_name: string;
+    /**
+     * Server
+     */
+    server: string;
+    /**
+     * Title
+     */
+    title: string;
+    /**
+     * Undoable
+     */
+    undoable: boolean;
+};
+
+/**
+ * ToolList
+ *
+ * The tools of all configured servers, by server and name.
+ */
+export type ToolList = {
+    /**
+     * Items
+     */
+    items: Array<ToolEntry>;
+};
+
+/**
  * Turn
  *
  * From one user message to the last event of its answer.
@@ -1212,6 +1830,42 @@ export type TurnStarted = {
 };
 
 /**
+ * UndoReport
+ *
+ * What became of each call that was to be reversed; `failed` ones can be tried again.
+ */
+export type UndoReport = {
+    /**
+     * Items
+     */
+    items: Array<Undone>;
+};
+
+/**
+ * Undone
+ *
+ * How the reversal of one call ended.
+ */
+export type Undone = {
+    /**
+     * Error
+     */
+    error?: string | null;
+    /**
+     * Status
+     */
+    status: 'undone' | 'failed' | 'unknown';
+    /**
+     * Tool
+     */
+    tool: string;
+    /**
+     * Tool Call Id
+     */
+    tool_call_id: string;
+};
+
+/**
  * UsageRecorded
  *
  * What one round cost; money in micro-dollars.
@@ -1249,4 +1903,21 @@ export type UsageRecorded = {
      * Type
      */
     type?: 'usage_recorded';
+};
+
+/**
+ * WaitingToolCall
+ *
+ * A call that waits for the owner's decision, or that was approved and has not ended yet.
+ */
+export type WaitingToolCall = {
+    approval: Approval;
+    /**
+     * Call Id
+     */
+    call_id: string;
+    /**
+     * Status
+     */
+    status?: 'waiting';
 };

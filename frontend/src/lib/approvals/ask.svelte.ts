@@ -20,6 +20,12 @@ export class Ask {
 		return this.record.state === 'pending';
 	}
 
+	/** Approved for somebody who is no turn of a chat: the orchestrator runs it itself. */
+	get isDue(): boolean {
+		const { state, origin, outcome } = this.record;
+		return state === 'approved' && origin !== 'turn' && !outcome;
+	}
+
 	/** The tool without its server. */
 	get name(): string {
 		return bareName(this.record.server, this.record.tool);

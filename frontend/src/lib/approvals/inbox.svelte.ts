@@ -8,6 +8,7 @@ import { strings } from '../text/strings';
 import { Ask } from './ask.svelte';
 
 const POLL_MS = 30_000;
+const OUTCOME_PAUSES_MS = [250, 500, 1_000, 2_000, 4_000, 8_000, 15_000];
 
 export class Inbox {
 	/** In the order of the orchestrator; what was decided while it was looked at stays until `tidy`. */
@@ -97,12 +98,22 @@ export class Inbox {
 		ask.failure = '';
 		try {
 			ask.learn(await send());
+			void this.#seeOutcome(ask);
 		} catch (error) {
 			ask.failure = sentenceOf(error);
 			// Somebody else was faster: what they decided is shown.
 			if (error instanceof ApiError && error.status === 409) await this.#look(ask);
 		} finally {
 			ask.isDeciding = false;
+		}
+	}
+
+	/** Looks at what runs now, less and less often. */
+	async #seeOutcome(ask: Ask): Promise<void> {
+		for (const pause of OUTCOME_PAUSES_MS) {
+			if (!ask.isDue) return;
+			await new Promise((resolve) => setTimeout(resolve, pause));
+			await this.#look(ask);
 		}
 	}
 

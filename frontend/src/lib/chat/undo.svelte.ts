@@ -21,7 +21,7 @@ export class Undo {
 		part.isUndoing = true;
 		part.undoFailure = '';
 		try {
-			take(part, await this.#api.undoCall(part.key));
+			for (const undone of await this.#api.undoCall(part.key)) take(part, undone);
 		} catch (error) {
 			part.undoFailure = sentenceOf(error);
 		} finally {

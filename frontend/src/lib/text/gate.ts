@@ -39,6 +39,7 @@ export const gate = {
 		scopesGiven: { once: '', session: 'for its chat', always: 'always' },
 		changed: 'changed by you',
 		by: { web: 'in the browser', terminal: 'at the terminal', api: 'over the API' },
+		due: 'It has not run yet.',
 		outcomes: {
 			done: 'It ran.',
 			failed: 'It ran and failed.',
