@@ -110,6 +110,7 @@ def effects_server(effects: Path) -> FleetServer[object]:
     _add_labels(mcp, effects)
     _add_items(mcp, effects)
     _add_sending(mcp, effects)
+    _add_slow_sending(mcp, effects)
     return mcp
 
 
@@ -223,6 +224,8 @@ def _add_sending(mcp: FleetServer[object], effects: Path) -> None:
         note_effect(effects, "share_item", item_id=item_id, email=email)
         return Item(item_id=item_id)
 
+
+def _add_slow_sending(mcp: FleetServer[object], effects: Path) -> None:
     @mcp.fleet_tool
     async def slow_send(
         ctx: Context,
