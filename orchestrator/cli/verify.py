@@ -75,6 +75,7 @@ async def _of_server(records: ServerRecords, server: ServerConfig) -> Verdict:
 
 def _verdict(source: str, count: int, broken: int | None) -> Verdict:
     if broken is None:
-        return Verdict(source, f"{count:,} rows, nothing changed.", is_whole=True)
+        rows = "1 row" if count == 1 else f"{count:,} rows"
+        return Verdict(source, f"{rows}, nothing changed.", is_whole=True)
     sentence = f"row {broken} was changed, or follows one that was removed."
     return Verdict(source, sentence, is_whole=False)
