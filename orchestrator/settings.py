@@ -33,6 +33,10 @@ FLEET_VARIABLES = frozenset(
 )
 """What the servers of the fleet read from the same file."""
 
+_BARE = (  # beginnings of fields whose variables have no FLOTILLA_ in front
+    *("openrouter_", "turn_", "day_", "max_message_", "notify_"),
+    *("attachments_", "gcs_", "gcp_", "storage_"),
+)
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 Layer = Literal["environment", ".env", "default"]
 TextList = Annotated[tuple[str, ...], NoDecode]
@@ -45,8 +49,7 @@ class InvalidSettings(ValueError):
 
 def variable_of(field: str) -> str:
     """Return the name a field has in the environment: `port` is `FLOTILLA_PORT`."""
-    own_names = ("openrouter_", "turn_", "day_", "max_message_", "notify_")
-    return field.upper() if field.startswith(own_names) else f"FLOTILLA_{field.upper()}"
+    return field.upper() if field.startswith(_BARE) else f"FLOTILLA_{field.upper()}"
 
 
 def _system_timezone() -> str:
@@ -128,6 +131,22 @@ class Settings(BaseSettings):
     )
     approval_lifetime_h: float = Field(
         72, gt=0, description="Hours after which an approval that nobody decided expires."
+    )
+    attachments_max_size_bytes: int = Field(
+        25 * 1024 * 1024, ge=1, description="Largest file that can be attached, in bytes."
+    )
+    attachments_retention_days: int = Field(
+        30, ge=0, description="Days after its last use at which a file is deleted; 0 keeps it."
+    )
+    attachments_url_life_s: int = Field(
+        3600, ge=60, le=86_400, description="Seconds for which the address of a file is good."
+    )
+    gcs_bucket_name: str | None = Field(
+        None, description="Bucket of Google Cloud Storage for files. Default: a folder in data/."
+    )
+    gcp_project_id: str | None = Field(None, description="Project of the bucket.")
+    storage_emulator_host: str | None = Field(
+        None, description="Address of a Google Cloud Storage emulator, e.g. http://127.0.0.1:9023."
     )
     max_message_chars: int = Field(
         200_000, ge=1, description="Longest message a person may send, in characters."

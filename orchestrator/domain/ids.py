@@ -3,7 +3,20 @@
 import secrets
 import time
 
-PREFIXES = ("own", "ses", "msg", "turn", "call", "use", "aud", "tok", "login", "appr", "stand")
+PREFIXES = (
+    "own",
+    "ses",
+    "msg",
+    "turn",
+    "call",
+    "use",
+    "aud",
+    "tok",
+    "login",
+    "appr",
+    "stand",
+    "att",
+)
 
 
 def new_id(prefix: str) -> str:

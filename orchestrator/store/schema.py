@@ -99,6 +99,7 @@ messages = Table(
     Column("tool_calls", JSON, nullable=False),
     Column("tool_call_id", Text),
     Column("sources", JSON, nullable=False),
+    Column("attachments", JSON, nullable=False, server_default="[]"),
     Column("created_at", Text, nullable=False),
     CheckConstraint("role IN ('user', 'assistant', 'tool')", name="known_role"),
     Index("messages_by_session", "session_id", "position"),
@@ -168,6 +169,7 @@ tool_calls = Table(
     Column("sources", JSON, nullable=False, server_default="[]"),
     Column("undo", JSON(none_as_null=True)),
     Column("undone_at", Text),
+    Column("attachments", JSON, nullable=False, server_default="[]"),
     Index("tool_calls_by_turn", "turn_id"),
     Index("tool_calls_by_session", "session_id"),
 )
@@ -224,6 +226,31 @@ standing_approvals = Table(
     Column("revoked_at", Text),
     Index("standing_approvals_by_owner", "owner_id", "tool"),
     Index("standing_approvals_by_session", "session_id"),
+)
+
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _owner(),
+    # Not deleted with its session: the blob goes first, and the reaper finds it by this row.
+    Column("session_id", Text, ForeignKey("sessions.id", ondelete="SET NULL")),
+    Column("state", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("mime", Text, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("tool_call_id", Text),
+    Column("created_at", Text, nullable=False),
+    Column("last_used_at", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("retry_at", Text),
+    CheckConstraint("state IN ('incoming', 'ready', 'deleting')", name="known_attachment_state"),
+    Index("attachments_by_owner", "owner_id", "created_at", "id"),
+    Index("attachments_by_session", "session_id"),
+    Index("attachments_by_use", "last_used_at"),
+    Index("attachments_unfinished", "state", sqlite_where=Column("state", Text) != "ready"),
 )
 
 usage = Table(

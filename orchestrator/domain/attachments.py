@@ -1,0 +1,29 @@
+"""Attachments: files of the owner, of tools and of models, as rows; their bytes are blobs."""
+
+from typing import Literal
+
+from orchestrator.domain.chat import Value
+
+AttachmentState = Literal["incoming", "ready", "deleting"]
+"""`incoming`: its bytes are on their way. `deleting`: the reaper removes blob and row."""
+AttachmentSource = Literal["upload", "tool", "model", "server"]
+Disposition = Literal["inline", "attachment"]
+
+
+class Attachment(Value):
+    """One file and what is known of it."""
+
+    id: str
+    name: str
+    """As its maker called it, cleaned; for people only."""
+    mime: str
+    """Found in its bytes, never as declared."""
+    size_bytes: int
+    sha256: str
+    session_id: str | None
+    source: AttachmentSource
+    tool_call_id: str | None = None
+    created_at: str
+    last_used_at: str
+    expires_at: str | None
+    """When it is deleted unless it is used again; null keeps it."""
