@@ -132,6 +132,18 @@ async def _collect(message: Message, response: httpx2.Response) -> None:
             fields = {}
 
 
+async def _allow(
+    http: httpx2.AsyncClient, installation: Installation, tool: str, arguments: dict[str, str]
+) -> None:
+    """Call a tool and let it run without being asked about from now on: no turn shall wait."""
+    path = f"/api/mcp/tools/{tool}/call"
+    answer = await http.post(path, json={"arguments": arguments}, headers=installation.bearer)
+    approval_id = answer.json()["approval"]["id"]
+    path = f"/api/approvals/{approval_id}/approve"
+    answer = await http.post(path, json={"scope": "always"}, headers=installation.bearer)
+    answer.raise_for_status()
+
+
 async def kill_loop(folder: Path, kills: int, seed: int) -> Report:
     """Run the clients through `kills` kills and return what was found."""
     chance = random.Random(seed)
@@ -150,6 +162,7 @@ async def kill_loop(folder: Path, kills: int, seed: int) -> Report:
             trust_env=False,
             verify=False,
         ) as http:
+            await _allow(http, installation, "toy__write_note", {"text": "allowed"})
             clients = [Client(number, installation, http) for number in range(CLIENTS)]
             async with asyncio.TaskGroup() as group:
                 for client in clients:
