@@ -14,7 +14,7 @@ from orchestrator.errors import NotFound, ToolError
 from orchestrator.tools.aggregator import MCPToolAggregator
 
 PROGRESS_INTERVAL_S = 0.1
-STOP_GRACE_S = 0.75
+STOP_GRACE_S = 0.6
 """For a call that changes something to end by itself; its server does not break it off anyway."""
 RECORD_LIMIT_S = 0.15
 """For its server's journal after that: a Stop takes less than a second in all."""

@@ -42,6 +42,8 @@ async def test_a_waiting_turn_survives_a_restart_and_runs_on_as_if_nothing_had_h
         await chat.until(turn.id, "tool_call_finished")
         await _until_waiting(chat, turn.id)
         before = await _stored(chat, turn.id)
+        following = asyncio.create_task(chat.events(turn.id))
+    assert (await following)[-1].type == "tool_call_finished", "nobody follows a process that ended"
     fake.script(text("Sent."))
     async with running_chat(tmp_path, fake, None, effects=effects) as chat:
         assert (await chat.state(turn.id)).state == "running"
