@@ -5,6 +5,7 @@ import { randomId } from '../src/lib/browser/random';
 import { keepDraft, readDraft } from '../src/lib/chat/drafts';
 import { groupSessions, SessionList, snippetPieces } from '../src/lib/chat/sessions.svelte';
 import { formatCost, formatDuration, formatSeconds, formatSize } from '../src/lib/text/format';
+import { visible } from '../src/lib/text/visible';
 import { hueOf } from '../src/lib/ui/hue';
 import { APPROVALS, hrefOf, parseRoute, Router } from '../src/routes/router.svelte';
 import { codeInFragment, codeInText } from '../src/routes/signin';
@@ -154,6 +155,12 @@ test('numbers read as people write them', () => {
 		'$1.20',
 	]);
 	expect([9, 999, 1234, 56_700_000].map(formatSize)).toEqual(['9 B', '999 B', '1.2 kB', '57 MB']);
+});
+
+test('what cannot be seen is named', () => {
+	expect(visible('a\u202egro.elpmaxe\u200b')).toBe('a\\u{202e}gro.elpmaxe\\u{200b}');
+	expect(visible('two\n\tlines, 👩\u200d💻, ÄÖ, مى\u200cخواهم')).not.toContain('\\u');
+	expect(visible('\u{e0041}\u0000')).toBe('\\u{e0041}\\u{0}');
 });
 
 test('random ids are UUIDs, also where the browser makes none', () => {

@@ -26,8 +26,14 @@ export class FocusReturn {
 		const root = this.#root;
 		if (!root?.contains(document.activeElement)) return;
 		await tick();
-		const before = this.#before?.isConnected ? this.#before : null;
-		(before ?? root.querySelector<HTMLElement>('button, [tabindex]'))?.focus();
+		if (!this.leave()) root.querySelector<HTMLElement>('button, [tabindex], summary')?.focus();
+	}
+
+	/** Goes back to where the keyboard was; false where that is not on the page any more. */
+	leave(): boolean {
+		if (!this.#before?.isConnected) return false;
+		this.#before.focus();
+		return true;
 	}
 }
 

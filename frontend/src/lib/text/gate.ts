@@ -36,7 +36,7 @@ export const gate = {
 			expired: 'Expired',
 			cancelled: 'Cancelled',
 		},
-		scopesGiven: { once: '', session: 'for its chat', always: 'always' },
+		scopesGiven: { once: '', session: 'in this chat from now on', always: 'from now on' },
 		changed: 'changed by you',
 		by: { web: 'in the browser', terminal: 'at the terminal', api: 'over the API' },
 		due: 'It has not run yet.',
