@@ -5,11 +5,16 @@ FlotillaError                 code, HTTP status, a sentence that says what to do
 ├── NotSignedIn               401  no valid cookie or bearer token
 ├── Forbidden                 403  foreign Host or Origin, or a scope the token lacks
 ├── NotFound                  404  no such row for this owner
+│   └── BlobNotFound               the bytes of a file are gone
 ├── Conflict                  409  the request does not fit the present state
+│   └── BlobExists                 bytes are never written twice under one name
 ├── TooLarge                  413  a body, message or file over its limit
+├── UnsupportedType           415  a file of a type that is on no list
 ├── TooManyRequests           429  a limit of this process; retry after a while
 ├── StorageFull               507  the disk refused a write; reading still works
 ├── NotReady                  503  starting or stopping
+├── BlobStoreUnavailable      503  the bucket or folder of files is away; a retry may do
+├── BlobStoreRefused          502  the bucket or folder of files needs the owner's hand
 ├── ModelError                502  the upstream model refused or broke; see its subclasses
 │   ├── ModelAuthError             401/403 from upstream: the key is wrong
 │   ├── ModelPaymentError          402: credits are used up
@@ -67,11 +72,23 @@ class NotFound(FlotillaError):
     status = 404
 
 
+class BlobNotFound(NotFound):
+    """The bytes of a file are not where files are kept."""
+
+    code = "blob_not_found"
+
+
 class Conflict(FlotillaError):
     """The request does not fit the present state."""
 
     code = "conflict"
     status = 409
+
+
+class BlobExists(Conflict):
+    """Bytes are never written twice under one name."""
+
+    code = "blob_exists"
 
 
 class EventLogBehind(Conflict):
@@ -85,6 +102,13 @@ class TooLarge(FlotillaError):
 
     code = "too_large"
     status = 413
+
+
+class UnsupportedType(FlotillaError):
+    """The bytes of a file are of no accepted type; the message names those that are."""
+
+    code = "unsupported_type"
+    status = 415
 
 
 class TooManyRequests(FlotillaError):
@@ -108,6 +132,21 @@ class StorageFull(FlotillaError):
 
     code = "storage_full"
     status = 507
+
+
+class BlobStoreUnavailable(FlotillaError):
+    """The place where files are kept did not answer, or broke off; nothing was stored."""
+
+    code = "blob_store_unavailable"
+    status = 503
+    retryable = True
+
+
+class BlobStoreRefused(FlotillaError):
+    """The place where files are kept refuses us until the owner mends its settings or rights."""
+
+    code = "blob_store_refused"
+    status = 502
 
 
 class ModelError(FlotillaError):

@@ -1,0 +1,1 @@
+"""Files of the owner, of tools and of models: kept, named, signed for and taken away again."""
