@@ -1,6 +1,6 @@
 """A round that waits for the owner in the store, as far as it came before a restart."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ class OpenRound:
     """What the model answered when it asked for the calls."""
     results: Mapping[str, ToolResult]
     """By call id: those that have ended."""
+    sources: Sequence[str]
+    """Where foreign text in those results came from."""
     approvals: Mapping[str, Approval]
     """By call id: the newest of each."""
     started: frozenset[str]
@@ -61,6 +63,7 @@ def read_waiting_turn(conn: Connection, owner_id: str, turn: Turn) -> WaitingTur
     *branch, message = messages.branch(conn, owner_id, turn.session_id, leaf)
     open_ids = {request.tool_call_id for request in message.tool_calls}
     calls = tool_calls.of_turn(conn, owner_id, turn.id)
+    open_calls = [call for call in calls if call.tool_call_id in open_ids]
     asked = approvals.of_turn(conn, owner_id, turn.id)
     return WaitingTurn(
         owner_id=owner_id,
@@ -69,7 +72,8 @@ def read_waiting_turn(conn: Connection, owner_id: str, turn: Turn) -> WaitingTur
         branch=branch,
         open_round=OpenRound(
             message=message,
-            results=_results(call for call in calls if call.tool_call_id in open_ids),
+            results=_results(open_calls),
+            sources=[source for call in open_calls for source in call.sources],
             approvals={a.tool_call_id: a for a in asked if a.tool_call_id in open_ids},
             started=_named_in(events, "tool_call_started", "tool_call_id"),
             told=_named_in(events, "approval_resolved", "approval_id"),

@@ -21,8 +21,9 @@ from orchestrator.chat.event_recorder import EventRecorder
 from orchestrator.chat.events import TurnFailed
 from orchestrator.chat.limits import Spending
 from orchestrator.chat.live_turn import LiveTurn
-from orchestrator.chat.open_round import WaitingTurn, read_waiting_turn
+from orchestrator.chat.open_round import WaitingTurn
 from orchestrator.chat.resources import ChatSettings, Resources
+from orchestrator.chat.taking_up import waiting_turns
 from orchestrator.chat.tool_menu import ToolMenu
 from orchestrator.chat.turn_clock import TurnClock
 from orchestrator.chat.turn_log import TurnLog
@@ -94,8 +95,8 @@ class ChatOrchestrator:
             logger.warning("turn_interrupted turn=%s session=%s", turn.id, turn.session_id)
         await self._tasks.__aenter__()
         self._recording = self._tasks.create_task(self._recorder.run())
-        for owner_id, turn in await self._database.read(turns.left_waiting):
-            self._revive(await self._database.read(read_waiting_turn, owner_id, turn))
+        for waiting in await waiting_turns(self._database):
+            self._revive(waiting)
         return self
 
     async def __aexit__(
@@ -223,11 +224,7 @@ class ChatOrchestrator:
         self._begin(live, waiting.events, spending, partial(self._planner.plan_again, waiting))
 
     def _begin(
-        self,
-        live: LiveTurn,
-        events: list[StoredEvent],
-        spending: Spending,
-        plan: Planning,
+        self, live: LiveTurn, events: list[StoredEvent], spending: Spending, plan: Planning
     ) -> None:
         live.log.show_stored(events)
         self._live[live.turn.id] = live

@@ -49,7 +49,7 @@ class ToolRound:
         """
         self.calls = calls
         self.results = dict(open_round.results) if open_round else {}
-        self.sources: list[str] = []
+        self.sources = list(open_round.sources) if open_round else []
         """Where foreign text in the results came from."""
         self._owner_id = owner_id
         self._turn = turn

@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from orchestrator.chat.turn_clock import TurnClock
 from orchestrator.domain.approvals import Decision
 from orchestrator.domain.times import to_rfc3339
 from orchestrator.store import approvals, schema
 from tests.fakes.effects import EffectsServer
+from tests.fakes.effects_server import MAIL_SENDER
 from tests.fakes.openrouter import FakeOpenRouter
 from tests.fakes.openrouter_rounds import Call, calls, text
 from tests.orchestrator.chat.conftest import Chat, running_chat
@@ -161,6 +162,45 @@ async def test_what_a_turn_used_before_a_restart_counts_after_it(
     assert rounds == [1, 2, 3, 4, 5]
 
 
+async def test_foreign_text_read_before_a_restart_taints_the_turn_after_it(
+    tmp_path: Path, fake: FakeOpenRouter, effects: EffectsServer
+) -> None:
+    read = Call("effects__read_mail", {"item_id": "1"})
+    fake.script(calls(read, SEND))
+    async with running_chat(tmp_path, fake, None, effects=effects) as chat:
+        turn = await chat.send("Read my mail, then write to Ann.")
+        [approval_id] = await chat.asked(turn.id)
+        await _until_waiting(chat, turn.id)
+    label = Call("effects__add_label", {"item_id": "1", "label": "seen"})
+    fake.script(calls(label), text("Labelled."))
+    async with running_chat(tmp_path, fake, None, effects=effects) as chat:
+        await chat.decide(approval_id, approve=False)
+        _, second = await chat.asked(turn.id, 2)
+        asked = await chat.database.read(approvals.get, chat.owner_id, second)
+        await chat.decide(second, approve=False)
+        await chat.events(turn.id)
+    assert asked.taint == [MAIL_SENDER]
+    assert effects.effects() == []
+
+
+async def test_a_turn_that_cannot_be_taken_up_keeps_no_other_from_going_on(
+    tmp_path: Path, fake: FakeOpenRouter, effects: EffectsServer
+) -> None:
+    fake.script(calls(SEND), calls(SEND))
+    async with running_chat(tmp_path, fake, None, effects=effects) as chat:
+        broken, whole = await chat.send("Write to Ann."), await chat.send("Write to Ann.")
+        for turn in (broken, whole):
+            await chat.asked(turn.id)
+            await _until_waiting(chat, turn.id)
+        await chat.database.write(_lose_messages, broken.session_id)
+    async with running_chat(tmp_path, fake, None, effects=effects) as chat:
+        assert (await chat.events(broken.id))[-1]["code"] == "interrupted"
+        assert (await chat.state(broken.id)).state == "interrupted"
+        assert (await chat.state(whole.id)).state == "running"
+        await chat.orchestrator.cancel(chat.owner_id, whole.id)
+    assert effects.effects() == []
+
+
 async def test_the_clock_of_a_turn_stands_while_it_waits() -> None:
     clock = TurnClock(0.05)
     async with clock.running():
@@ -170,6 +210,12 @@ async def test_the_clock_of_a_turn_stands_while_it_waits() -> None:
     with pytest.raises(TimeoutError):
         async with clock.running():
             await asyncio.sleep(5)
+
+
+def _lose_messages(conn: Connection, session_id: str) -> None:
+    """Leave a session as a damaged file or an older version might."""
+    messages = schema.messages
+    conn.execute(delete(messages).where(messages.c.session_id == session_id))
 
 
 def _half_a_day_earlier(conn: Connection, approval_id: str) -> None:
