@@ -89,6 +89,14 @@ class LiveTurn:
         assert not self._thread.is_alive(), f"still runs: {self.events}"
         return self
 
+    @property
+    def turn_id(self) -> str:
+        return self.wait_for("turn_started")["turn_id"]
+
+    @property
+    def session_id(self) -> str:
+        return self.wait_for("turn_started")["session_id"]
+
     def all_of(self, kind: str) -> list[dict[str, Any]]:
         return [data for name, data in self.events if name == kind]
 
@@ -136,6 +144,11 @@ class GatedHouse:
 
     def deny(self, approval_id: str, **body: Any) -> httpx2.Response:
         return self.ask("POST", f"/api/approvals/{approval_id}/deny", body)
+
+    def outcome(self, approval_id: str) -> str | None:
+        """Return how the call ended that ran on an approval; None while it has not."""
+        outcome = self.ask("GET", f"/api/approvals/{approval_id}").json()["outcome"]
+        return outcome and outcome["status"]
 
     def ask(self, method: str, path: str, body: object = None) -> httpx2.Response:
         """Ask the HTTP API once, as the owner."""

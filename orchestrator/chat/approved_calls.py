@@ -188,14 +188,16 @@ class ApprovedCalls:
         arguments = approval.arguments if changed is None else changed
         call_id = approval.tool_call_id
         permit = Permit()
-        if tool.is_journalled:
-            permits = Permits(self._database, self._grants, owner_id, None)
-            try:
+        permits = Permits(self._database, self._grants, owner_id, None)
+        try:
+            if approval.decided_by != STANDING:
+                await permits.confirm(approval, arguments)
+            if tool.is_journalled:
                 permit = await permits.permit(
                     tool, arguments, consent_of(approval), call_id=call_id, base=permit
                 )
-            except ToolError as error:
-                return ToolResult("failed", str(error), error=str(error), error_code=error.code)
+        except ToolError as error:
+            return ToolResult("failed", str(error), error=str(error), error_code=error.code)
         result = await self._aggregator.call(
             tool.qualified_name, arguments, call_id=call_id, permit=permit
         )

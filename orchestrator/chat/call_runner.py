@@ -87,14 +87,18 @@ class CallRunner:
         if tool is None:
             return base
         if approval is not None:
+            await self._permits.confirm(approval, arguments)
             consent = consent_of(approval)
-        elif tool.level >= ASKS:
-            verdict = self._judge.judge(tool, arguments, await self._permits.standing_tools())
+        else:
+            # Judged anew: what it can do may have changed while an earlier call waited.
+            asks = tool.level >= ASKS
+            standing = await self._permits.standing_tools() if asks else frozenset[str]()
+            verdict = self._judge.judge(tool, arguments, standing)
             if isinstance(verdict, (Ask, Refuse)):
                 return verdict
+            if verdict.scope == "none":
+                return base
             consent = Consent("standing", "standing approval")
-        else:
-            return base
         if not tool.is_journalled:
             return base  # A third party has no gate that could read a grant.
         return await self._permits.permit(tool, arguments, consent, call_id=call.id, base=base)

@@ -10,8 +10,10 @@ from sqlalchemy import Connection
 from orchestrator.approvals.grants import GrantKeys, GrantScope
 from orchestrator.domain.approvals import Approval
 from orchestrator.domain.tools import Permit, ToolDefinition
-from orchestrator.store import principals, standing_approvals
+from orchestrator.errors import ToolError
+from orchestrator.store import approvals, principals, standing_approvals
 from orchestrator.store.database import Database
+from orchestrator.store.tool_calls import arguments_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,15 @@ class Permits:
             _standing_tools, self._owner_id, self._session_id
         )
         return tools
+
+    async def confirm(self, approval: Approval, arguments: Mapping[str, Any]) -> None:
+        """Check that these arguments were approved, by what the audit trail noted at that moment.
+
+        Raises ToolError: what is stored was damaged or changed since.
+        """
+        noted = await self._database.read(approvals.approved_hash, self._owner_id, approval.id)
+        if noted != arguments_hash(dict(arguments)):
+            raise ToolError("This did not run: its arguments are not those that were approved.")
 
     async def permit(
         self,

@@ -14,6 +14,7 @@ from orchestrator.store.tool_calls import arguments_hash
 
 _COLUMNS = [column for column in approvals.c if column.name != "owner_id"]
 _PENDING = approvals.c.state == "pending"
+_APPROVED = "approval_approved"
 
 
 def insert(conn: Connection, owner_id: str, approval: Approval) -> None:
@@ -151,6 +152,12 @@ def decide(conn: Connection, owner_id: str, approval_id: str, decision: Decision
     decided = approval.model_copy(update=changes)
     _record(conn, owner_id, decided, decision.by)
     return decided
+
+
+def approved_hash(conn: Connection, owner_id: str, approval_id: str) -> str | None:
+    """Return the hash that the arguments had when they were approved; None when they never were."""
+    details = audit.details_of(conn, owner_id, action=_APPROVED, subject=approval_id)
+    return None if details is None else details["arguments_hash"]
 
 
 def set_outcome(conn: Connection, owner_id: str, approval_id: str, outcome: dict[str, Any]) -> None:

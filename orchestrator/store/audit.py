@@ -50,6 +50,16 @@ def page(conn: Connection, owner_id: str, before: int | None, limit: int) -> lis
     return list(rows.mappings())
 
 
+def details_of(
+    conn: Connection, owner_id: str, *, action: str, subject: str
+) -> dict[str, Any] | None:
+    """Return the details of the newest row of that action and subject; None without one."""
+    query = select(audit.c.details).where(
+        audit.c.owner_id == owner_id, audit.c.action == action, audit.c.subject == subject
+    )
+    return conn.execute(query.order_by(audit.c.position.desc()).limit(1)).scalar_one_or_none()
+
+
 def first_broken_row(conn: Connection, owner_id: str) -> int | None:
     """Return the position of the first row that was changed or follows a removed one."""
     previous = _FIRST
