@@ -13,6 +13,8 @@ from typing import Protocol
 from orchestrator.domain.attachments import Disposition
 from orchestrator.errors import InvalidRequest
 
+MAX_URL_LIFE_S = 86_400
+
 _NAME = re.compile(r"[a-z0-9_]{3,80}")
 
 
@@ -93,3 +95,10 @@ def checked_range(start: int, end: int | None) -> None:
     """Raise InvalidRequest when no bytes can lie from `start` to `end`."""
     if start < 0 or (end is not None and end < start):
         raise InvalidRequest("A range begins at 0 or later and does not end before its start.")
+
+
+def checked_life(life_s: int) -> int:
+    """Return `life_s` when an address may live that long. Raises InvalidRequest."""
+    if not 1 <= life_s <= MAX_URL_LIFE_S:
+        raise InvalidRequest("An address of a file is good for 1 second to 1 day.")
+    return life_s
