@@ -70,11 +70,14 @@ class CallPlanner:
         return self._counted(request, mistake)
 
     def _counted(self, request: RequestedToolCall, mistake: str | None) -> PlannedCall:
+        definition = self._aggregator.tool(request.tool)
         arguments_hash = tool_calls.arguments_hash(request.arguments)
         refusal = self._spending.refusal_for(request.tool, arguments_hash)
-        why = mistake or refusal
+        # Nobody could judge it, so it stays unknown even when its server turns up meanwhile.
+        unknown = f"There is no tool {request.tool!r}." if definition is None else None
+        why = mistake or refusal or unknown
         result = ToolResult("failed", why, error=why, error_code="not_run") if why else None
-        return PlannedCall(request, self._aggregator.tool(request.tool), result)
+        return PlannedCall(request, definition, result)
 
     def _judged(self, call: PlannedCall, standing: frozenset[str]) -> PlannedCall:
         if call.refusal is not None or call.definition is None:

@@ -40,6 +40,7 @@ class Chat:
     owner_id: str
     fake: FakeOpenRouter
     inbox: Inbox
+    aggregator: MCPToolAggregator
     turns: list[Turn] = field(default_factory=list)
 
     async def send(self, text: str | None, **more: Any) -> Turn:
@@ -153,7 +154,7 @@ async def running_chat(
         async with ChatOrchestrator(
             settings, folder, database, llm, aggregator, inbox, grants
         ) as orchestrator:
-            yield Chat(orchestrator, database, owner.id, fake, inbox)
+            yield Chat(orchestrator, database, owner.id, fake, inbox, aggregator)
     await database.close()
 
 

@@ -8,8 +8,10 @@ import pytest
 from orchestrator.chat import orchestrator
 from orchestrator.errors import TooManyRequests
 from orchestrator.store import approvals, messages, sessions
+from orchestrator.tools.config import ServerConfig
 from tests.fakes.effects import EffectsServer
 from tests.fakes.effects_server import MAIL_SENDER
+from tests.fakes.mcp_servers import ServerProcess
 from tests.fakes.openrouter import FakeOpenRouter
 from tests.fakes.openrouter_rounds import Call, calls, text
 from tests.orchestrator.chat.conftest import Chat, running_chat
@@ -164,6 +166,28 @@ async def test_a_destination_that_the_owner_typed_passes_after_foreign_text(
     turn = await gated.send("Read my mail and tell ann@example.org.")
     assert "approval_requested" not in types(await gated.events(turn.id))
     assert len(effects.effects("slow_send")) == 1
+
+
+async def test_a_tool_that_appears_while_the_turn_waits_does_not_run_unjudged(
+    tmp_path: Path, fake: FakeOpenRouter, toy: ServerProcess, effects: EffectsServer
+) -> None:
+    echo = Call("toy__echo", {"text": "Label it."})
+    label = Call("effects__add_label", {"item_id": "1", "label": "seen"})
+    fake.script(calls(echo), calls(echo, label), text("Tried."))
+    async with running_chat(tmp_path, fake, toy.url, effects=effects) as chat:
+        away = ServerConfig(id="toy", url=toy.url, trust="third_party")
+        here = ServerConfig(id=effects.name, url=effects.url)
+        await chat.aggregator.reconfigure([away])
+        assert await chat.aggregator.wait_until_settled(10)
+        turn = await chat.send("Echo.")
+        await chat.decide((await chat.asked(turn.id))[0])
+        _, second = await chat.asked(turn.id, 2)
+        await chat.aggregator.reconfigure([away, here])
+        assert await chat.aggregator.wait_until_settled(10)
+        await chat.decide(second)
+        events = await chat.events(turn.id)
+    assert [event["status"] for event in finished(events)] == ["done", "done", "failed"]
+    assert effects.effects() == []
 
 
 async def test_in_quarantine_no_tool_is_offered_or_runs_after_foreign_text(
