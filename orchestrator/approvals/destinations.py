@@ -17,6 +17,8 @@ MAX_CHARS = 32_000
 MAX_TYPED_CHARS = 4_000
 """A longer message was pasted, most of it by somebody else: it vouches for nothing."""
 MAX_DEPTH = 50
+MAX_PLACES = 100
+"""More in one call are not looked up: each takes a millisecond, and all other chats wait."""
 UNREADABLE = "text that cannot be searched"
 """Stands for what a text may hide that is too long or too often encoded; nobody types it."""
 
@@ -80,7 +82,7 @@ class OwnerTexts:
     def hold(self, destination: str) -> bool:
         """Whether all of `destination` was typed: addresses, or else names, one or several."""
         return self._holds_one(destination) or (
-            len(parts := _SEPARATORS.split(destination)) > 1
+            1 < len(parts := _SEPARATORS.split(destination)) <= MAX_PLACES
             and all(self._holds_one(part) for part in parts if part.strip())
             and any(part.strip() for part in parts)
         )

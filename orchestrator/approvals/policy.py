@@ -6,9 +6,16 @@ can do, on where text in the chat came from and on what the owner typed; never o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
-from orchestrator.approvals.destinations import OwnerTexts, destinations_in, texts_in
+from orchestrator.approvals.destinations import (
+    MAX_PLACES,
+    UNREADABLE,
+    OwnerTexts,
+    destinations_in,
+    texts_in,
+)
 from orchestrator.approvals.taint import Taint, clean_source
 from orchestrator.domain.approvals import PolicyMode
 from orchestrator.domain.tools import ToolDefinition
@@ -58,13 +65,19 @@ def decide(
     if tool.level >= ASKS_EVERY_TIME:
         return Ask("This tool asks every time." + _after_reading(taint))
     if taint.is_tainted and tool.reaches_out:
-        doubt = _doubt(tool, arguments, OwnerTexts(owner_texts))
+        doubt = _doubt(tool, arguments, _typed(tuple(owner_texts)))
         if doubt is not None:
             although = " although you allowed this tool" if is_standing else ""
             return Ask(f"Asked{although}, because this chat read {_listed(taint.sources)}{doubt}.")
     if tool.level >= ASKS:
         return Allow("standing") if is_standing else Ask("This tool asks." + _after_reading(taint))
     return Allow("none")
+
+
+@lru_cache(16)
+def _typed(owner_texts: tuple[str, ...]) -> OwnerTexts:
+    """Searched once for all calls of a turn: a long chat takes half a second."""
+    return OwnerTexts(owner_texts)
 
 
 def _doubt(tool: ToolDefinition, arguments: dict[str, Any], owner: OwnerTexts) -> str | None:
@@ -76,8 +89,11 @@ def _doubt(tool: ToolDefinition, arguments: dict[str, Any], owner: OwnerTexts) -
     named = [text for name in tool.destinations for text in texts_in(arguments.get(name))]
     if not any(map(str.strip, named)):
         return ""
-    strange = {text for text in named if text.strip() and not owner.hold(text)}
-    strange |= owner.untyped(destinations_in(arguments))
+    strange = set(owner.untyped(destinations_in(arguments)))
+    if len(named) > MAX_PLACES:
+        strange.add(UNREADABLE)
+    if UNREADABLE not in strange:
+        strange |= {text for text in named if text.strip() and not owner.hold(text)}
     if not strange:
         return None
     return f", and you did not type {_listed(sorted(strange))}"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.approvals.destinations import (
     MAX_CHARS,
+    MAX_PLACES,
     MAX_TYPED_CHARS,
     UNREADABLE,
     destinations_in,
@@ -217,6 +218,11 @@ def test_what_is_too_long_to_be_typed_vouches_for_nothing():
     pasted = "x" * MAX_TYPED_CHARS + " bob@x.example"
     assert not typed_by_owner("bob@x.example", [pasted])
     assert typed_by_owner("bob@x.example", [pasted, "bob@x.example"])
+
+
+def test_more_names_at_once_than_are_looked_up_were_not_typed():
+    assert typed_by_owner(",".join(["#team"] * MAX_PLACES), ["Tell #team."])
+    assert not typed_by_owner(",".join(["#team"] * (MAX_PLACES + 1)), ["Tell #team."])
 
 
 def test_nothing_was_typed_where_the_owner_typed_nothing():

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.approvals.destinations import MAX_PLACES
 from orchestrator.approvals.policy import Allow, Ask, Refuse, decide
 from orchestrator.approvals.taint import NO_TAINT, Taint
 from orchestrator.domain.tools import Label, ToolDefinition
@@ -140,6 +141,14 @@ def test_anything_the_owner_did_not_type_is_asked_for(arguments: dict[str, Any])
 )
 def test_what_the_owner_typed_is_not_asked_for(arguments: dict[str, Any]):
     assert judged(arguments=arguments) == Allow("standing")
+
+
+def test_more_places_than_are_looked_up_are_asked_for():
+    def to(number: int) -> dict[str, Any]:
+        return {"to": ["bob@good.example"] * number}
+
+    assert judged(arguments=to(MAX_PLACES)) == Allow("standing")
+    assert isinstance(judged(arguments=to(MAX_PLACES + 1)), Ask)
 
 
 @pytest.mark.parametrize("tool", [READ, SEND, at_level(0), at_level(3)])
