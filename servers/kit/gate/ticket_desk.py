@@ -94,6 +94,9 @@ class TicketDesk:
         call_id = ticket.call.call_id
         match ticket.state:
             case "approved":
+                # Perhaps by the orchestrator, which has begun to run it since our last look.
+                if (run := await self._run(ticket)) is not None:
+                    return run
                 approved = replace(ticket.call, decision="approved", decided_by=ticket.decided_by)
                 return Permit(approved, may_pass_limits=True, ticket_id=ticket.ticket_id)
             case "denied":
