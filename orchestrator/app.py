@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from orchestrator.api import (
     approvals,
+    attachments,
     audit,
     auth,
     chat,
@@ -22,6 +23,7 @@ from orchestrator.api import (
     model_settings,
     sessions,
     tools,
+    uploads,
 )
 from orchestrator.api.authentication import Authentication
 from orchestrator.api.authenticator import Authenticator
@@ -31,6 +33,10 @@ from orchestrator.api.problems import install_problems
 from orchestrator.api.static import Frontend
 from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
+from orchestrator.attachments.reaper import Reaper
+from orchestrator.attachments.signing import ContentSigner, signing_key
+from orchestrator.attachments.stores import blob_store
+from orchestrator.attachments.uploads import Attachments
 from orchestrator.chat.direct_calls import DirectCalls
 from orchestrator.chat.limits import TurnLimits
 from orchestrator.chat.orchestrator import ChatOrchestrator
@@ -47,15 +53,23 @@ from orchestrator.tools.pin_file import PinFile
 from orchestrator.tools.tokens import ServerTokens
 
 # The busiest first: routes are tried in their order.
-ROUTERS = (chat, sessions, approvals, tools, fleet, model_settings, audit, auth, health, metrics)
+ROUTERS = (
+    *(chat, sessions, attachments, approvals, tools, fleet, uploads),
+    *(model_settings, audit, auth, health, metrics),
+)
 
 
 def create_app() -> ASGIApp:
     """Return the whole application behind its doors; `flotilla serve` runs it."""
     settings = load_settings()
     api = create_api(settings)
-    inner = Authentication(Frontend(api, settings.frontend_dir), lambda: api.state.authenticator)
-    return Guard(inner, own_origins(settings.port, settings.public_origins))
+    inner = Authentication(
+        Frontend(api, settings.frontend_dir),
+        lambda: api.state.authenticator,
+        lambda: api.state.signer,
+    )
+    own = own_origins(settings.port, settings.public_origins)
+    return Guard(inner, own, [uploads.body_rule(settings.attachments_max_size_bytes)])
 
 
 def create_api(settings: Settings) -> FastAPI:
@@ -90,6 +104,8 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         await database.write(ensure_local_tokens, settings.data_dir, fleet)
         authenticator = Authenticator(database)
         await stack.enter_async_context(_running(authenticator.keep_last_used()))
+        signer = ContentSigner(signing_key(settings.data_dir))
+        files = await stack.enter_async_context(_attachments(settings, database, signer))
         llm = await stack.enter_async_context(_model_client(settings, tls))
         aggregator = await stack.enter_async_context(_aggregator(settings, document, tls))
         inbox = await stack.enter_async_context(Inbox(database))
@@ -104,6 +120,8 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         app.state.settings = settings
         app.state.database = database
         app.state.authenticator = authenticator
+        app.state.signer = signer
+        app.state.attachments = files
         app.state.aggregator = aggregator
         yield
 
@@ -117,6 +135,27 @@ async def _running(endless: Coroutine[Any, Any, Never]) -> AsyncGenerator[None]:
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def _attachments(
+    settings: Settings, database: Database, signer: ContentSigner
+) -> AsyncGenerator[Attachments]:
+    """Give the files, and run their reaper beside the block."""
+    blobs = blob_store(settings, signer)
+    try:
+        reaper = Reaper(database, blobs, retention_days=settings.attachments_retention_days)
+        async with reaper:
+            yield Attachments(
+                database,
+                blobs,
+                signer,
+                reaper,
+                max_size_bytes=settings.attachments_max_size_bytes,
+                url_life_s=settings.attachments_url_life_s,
+            )
+    finally:
+        await blobs.aclose()
 
 
 def _model_client(settings: Settings, tls: ssl.SSLContext) -> OpenRouterClient:

@@ -149,7 +149,7 @@ async def ask_for_approval(
     response: Response,
 ) -> TicketAnswer:
     """Ask the owner for a client of a server; the same ticket again returns the same approval."""
-    if principal.scope != "ask_approval":
+    if principal.scope != "server":
         raise Forbidden("Only a server of the fleet can ask here, with the token made for it.")
     approval, is_new = await database.write(
         approvals.insert_ticket,
@@ -187,7 +187,7 @@ async def get_approval(
 ) -> Approval:
     """Return one approval; a server sees only the tickets of its own."""
     approval = await database.read(approvals.get, principal.owner_id, approval_id)
-    if principal.scope == "ask_approval" and not _is_own_ticket(approval, principal):
+    if principal.scope == "server" and not _is_own_ticket(approval, principal):
         raise NotFound(f"There is no approval {approval_id!r}.")
     return approval
 

@@ -7,6 +7,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.api.authenticator import Authenticator, Principal
 from orchestrator.api.problems import break_off, refuse
+from orchestrator.api.signed_access import is_one_attachment, open_with, signed_address
+from orchestrator.attachments.signing import ContentSigner
 from orchestrator.errors import FlotillaError, Forbidden, NotSignedIn
 
 COOKIE = "flotilla_session"
@@ -14,6 +16,7 @@ PUBLIC = frozenset([("POST", "/api/auth/sign-in")])
 HISTORY = ("/api/sessions", "/api/attachments")
 APPROVALS = "/api/approvals"
 APPROVAL_ID = "appr_"
+UPLOADS = "/api/uploads"
 
 
 def cookie_name(origin: str) -> str:
@@ -25,11 +28,18 @@ class Authentication:
     """ASGI middleware behind the guard; it sets `scope["state"]["principal"]`.
 
     Exactly one credential may come: the session cookie or one bearer token, never from the URL.
+    Only the content of a file is also given, without a principal, to an address that we signed.
     """
 
-    def __init__(self, app: ASGIApp, authenticator: Callable[[], Authenticator]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        authenticator: Callable[[], Authenticator],
+        signer: Callable[[], ContentSigner],
+    ) -> None:
         self._app = app
         self._authenticator = authenticator
+        self._signer = signer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or hand the request on with its principal."""
@@ -37,21 +47,34 @@ class Authentication:
             await self._app(scope, receive, send)
             return
         try:
-            principal = await self._principal(scope)
+            principal = None if self._is_signed(scope) else await self._principal(scope)
         except FlotillaError as error:
             await refuse(scope, send, error)
+            return
+        if principal is None:
+            await self._app(scope, receive, send)
             return
         scope["state"]["principal"] = principal
         await self._run(principal, scope, receive, send)
 
+    def _is_signed(self, scope: Scope) -> bool:
+        """Tell whether a signature opens this very path. Raises Forbidden when a wrong one should.
+
+        With a login beside it, a wrong one does not matter: an open page has addresses that ended.
+        """
+        address = signed_address(scope)
+        if address is None:
+            return False
+        try:
+            open_with(self._signer(), scope, address)
+        except Forbidden:
+            if any(_credentials(scope)):
+                return False
+            raise
+        return True
+
     async def _principal(self, scope: Scope) -> Principal:
-        authorizations: list[bytes] = []
-        cookies: list[bytes] = []
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                authorizations.append(value)
-            elif name == b"cookie":
-                cookies.extend(_session_cookies(value, scope["state"]["origin"]))
+        authorizations, cookies = _credentials(scope)
         if len(authorizations) + len(cookies) != 1:
             raise NotSignedIn(
                 "Two credentials came with this request; send one."
@@ -93,6 +116,18 @@ def _is_protected(scope: Scope) -> bool:
     return (scope.get("method"), path) not in PUBLIC
 
 
+def _credentials(scope: Scope) -> tuple[list[bytes], list[bytes]]:
+    """Return the `Authorization` headers and the session cookies."""
+    authorizations: list[bytes] = []
+    cookies: list[bytes] = []
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            authorizations.append(value)
+        elif name == b"cookie":
+            cookies.extend(_session_cookies(value, scope["state"]["origin"]))
+    return authorizations, cookies
+
+
 def _session_cookies(header: bytes, origin: str) -> list[bytes]:
     wanted = cookie_name(origin).encode()
     pairs = (part.strip().partition(b"=") for part in header.split(b";"))
@@ -107,15 +142,20 @@ def _refuse_beyond_scope(principal: Principal, scope: Scope) -> None:
         case "read_history":
             if not _reads_history(scope):
                 raise Forbidden("This token may only read sessions and attachments.")
-        case "ask_approval":
-            if not _asks_for_approval(scope):
-                raise Forbidden("This token may only ask for approvals and read those.")
+        case "server":
+            if not _does_what_servers_do(scope):
+                raise Forbidden(
+                    "This token may only ask for approvals, read those, upload files and read a "
+                    "file by its id."
+                )
 
 
-def _asks_for_approval(scope: Scope) -> bool:
+def _does_what_servers_do(scope: Scope) -> bool:
     path: str = scope["path"]
     if scope.get("method") == "POST":
-        return path == APPROVALS
+        return path in (APPROVALS, UPLOADS)
+    if is_one_attachment(path):
+        return scope.get("method") in ("GET", "HEAD")
     return scope.get("method") == "GET" and path.startswith(f"{APPROVALS}/{APPROVAL_ID}")
 
 

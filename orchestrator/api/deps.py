@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 from orchestrator.api.authenticator import Authenticator, Principal
 from orchestrator.approvals.inbox import Inbox
+from orchestrator.attachments.uploads import Attachments
 from orchestrator.chat.direct_calls import DirectCalls
 from orchestrator.chat.orchestrator import ChatOrchestrator
 from orchestrator.settings import Settings
@@ -45,6 +46,10 @@ async def _inbox(connection: HTTPConnection) -> Inbox:
     return connection.app.state.inbox
 
 
+async def _attachments(connection: HTTPConnection) -> Attachments:
+    return connection.app.state.attachments
+
+
 async def _direct_calls(connection: HTTPConnection) -> DirectCalls:
     return connection.app.state.direct_calls
 
@@ -56,4 +61,5 @@ SettingsDep = Annotated[Settings, Depends(_settings)]
 ChatDep = Annotated[ChatOrchestrator, Depends(_chat)]
 AggregatorDep = Annotated[MCPToolAggregator, Depends(_aggregator)]
 InboxDep = Annotated[Inbox, Depends(_inbox)]
+AttachmentsDep = Annotated[Attachments, Depends(_attachments)]
 DirectCallsDep = Annotated[DirectCalls, Depends(_direct_calls)]

@@ -41,9 +41,9 @@ _STARTS = ("http.response.start", "websocket.http.response.start")
 
 @dataclass(frozen=True, slots=True)
 class BodyRule:
-    """What requests below one path may carry, where it differs from JSON up to MAX_BODY_BYTES."""
+    """What requests to one path may carry, where it differs from JSON up to MAX_BODY_BYTES."""
 
-    prefix: str
+    path: str
     max_bytes: int = MAX_BODY_BYTES
     any_type: bool = False
     """True where the body need not be JSON."""
@@ -155,7 +155,7 @@ class Guard:
 
     def _body_rule(self, path: str) -> BodyRule:
         for rule in self._body_rules:
-            if path.startswith(rule.prefix):
+            if path == rule.path:
                 return rule
         return _JSON_BODY
 

@@ -7,7 +7,13 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import Connection
 
 from orchestrator.api.authenticator import Principal
-from orchestrator.api.deps import ChatDep, DatabaseDep, InboxDep, PrincipalDep
+from orchestrator.api.deps import (
+    AttachmentsDep,
+    ChatDep,
+    DatabaseDep,
+    InboxDep,
+    PrincipalDep,
+)
 from orchestrator.api.moments import Moment
 from orchestrator.api.problems import problem_responses
 from orchestrator.domain.approvals import Approval
@@ -105,10 +111,12 @@ async def delete_session(
     database: DatabaseDep,
     chat: ChatDep,
     inbox: InboxDep,
+    attachments: AttachmentsDep,
 ) -> Response:
-    """Stop what runs in the session, cancel what waits in it, and delete it with its messages."""
+    """Stop what runs in the session, cancel what waits in it, and delete it with all it holds."""
     await chat.stop_session(principal.owner_id, session_id)
     inbox.note(await database.write(_remove, principal, session_id))
+    attachments.were_deleted()
     # A message may have come in between.
     await chat.stop_session(principal.owner_id, session_id)
     return Response(status_code=204)

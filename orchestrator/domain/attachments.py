@@ -25,5 +25,18 @@ class Attachment(Value):
     tool_call_id: str | None = None
     created_at: str
     last_used_at: str
+    pinned: bool = False
+    """Its session is pinned, which keeps it."""
+
+
+class SignedAttachment(Attachment):
+    """An attachment with addresses that give its bytes to whoever has them, for a while."""
+
     expires_at: str | None
     """When it is deleted unless it is used again; null keeps it."""
+    url: str
+    """For our own page: a path."""
+    delivery_url: str
+    """For others, such as the model's provider: a whole address."""
+    url_expires_at: str
+    """When both addresses end; reading the attachment again gives new ones."""

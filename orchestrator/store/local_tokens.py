@@ -32,7 +32,7 @@ def is_local(name: str) -> bool:
 
 
 def server_of(token_name: str) -> str:
-    """Return which server of the fleet the token of that name and scope `ask_approval` is for."""
+    """Return which server of the fleet the token of that name and scope `server` is for."""
     return token_name.removesuffix(_OF_SERVER)
 
 
@@ -40,14 +40,14 @@ def ensure_local_tokens(conn: Connection, data_dir: Path, fleet: Iterable[str] =
     """Make the owner and the token files under `data_dir`/tokens where they are missing.
 
     They are those of LOCAL_TOKENS, and one for each server of the `fleet` with which it asks for
-    approvals. A file whose token was revoked is written anew; a token whose file was lost, or whose
-    server left the fleet, is revoked.
+    approvals, and takes and gives files. A file whose token was revoked is written anew; a token
+    whose file was lost, or whose server left the fleet, is revoked.
     """
     owner = ensure_owner(conn)
     folder = data_dir / "tokens"
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    wanted: dict[str, Scope] = {f"{server}{_OF_SERVER}": "ask_approval" for server in fleet}
+    wanted: dict[str, Scope] = {f"{server}{_OF_SERVER}": "server" for server in fleet}
     wanted |= LOCAL_TOKENS
     _drop_tokens_of_others(conn, owner.id, folder, wanted)
     for name, scope in wanted.items():
@@ -60,7 +60,7 @@ def _drop_tokens_of_others(
     conn: Connection, owner_id: str, folder: Path, wanted: Container[str]
 ) -> None:
     for token in list_tokens(conn, owner_id):
-        if token.scope == "ask_approval" and token.name not in wanted:
+        if token.scope == "server" and token.name not in wanted:
             revoke_token(conn, owner_id, token.id, actor=_ACTOR)
             (folder / token.name).unlink(missing_ok=True)
 

@@ -13,8 +13,8 @@ from orchestrator.domain.times import now_rfc3339
 from orchestrator.store import audit
 from orchestrator.store.schema import api_tokens, logins, owners, sign_in_links
 
-Scope = Literal["owner", "read_history", "ask_approval"]
-"""`ask_approval` is for a server of the fleet, the one that the token is named after."""
+Scope = Literal["owner", "read_history", "server"]
+"""`server` is for a server of the fleet, the one that the token is named after."""
 CredentialKind = Literal["login", "token"]
 
 _TABLES: dict[CredentialKind, Table] = {"login": logins, "token": api_tokens}

@@ -8,6 +8,7 @@ from orchestrator.domain.chat import Session
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.errors import NotFound
+from orchestrator.store import attachments
 from orchestrator.store.paging import decode_cursor, encode_cursor
 from orchestrator.store.schema import sessions, turns
 from orchestrator.store.search import sessions_matching
@@ -102,8 +103,10 @@ def rename(conn: Connection, owner_id: str, session_id: str, title: str) -> None
 
 
 def pin(conn: Connection, owner_id: str, session_id: str, *, pinned: bool) -> None:
-    """Pin or unpin. Raises NotFound."""
+    """Pin, which keeps its files, or unpin, which counts as a use of them. Raises NotFound."""
     _update(conn, owner_id, session_id, pinned=pinned)
+    if not pinned:
+        attachments.touch_session(conn, owner_id, session_id)
 
 
 def move_leaf(conn: Connection, owner_id: str, session_id: str, leaf_message_id: str) -> None:
@@ -113,7 +116,11 @@ def move_leaf(conn: Connection, owner_id: str, session_id: str, leaf_message_id:
 
 
 def remove(conn: Connection, owner_id: str, session_id: str) -> None:
-    """Delete the session with its messages, turns, events and tool calls. Raises NotFound."""
+    """Delete the session with its messages, turns, events and tool calls. Raises NotFound.
+
+    The rows of its files stay until the reaper has deleted the bytes.
+    """
+    attachments.remove_of_session(conn, owner_id, session_id)
     done = conn.execute(
         delete(sessions).where(sessions.c.owner_id == owner_id, sessions.c.id == session_id)
     )

@@ -211,7 +211,11 @@ class QuickDeadlines(DeadlineProtocol):
 def behind_the_doors(api: FastAPI, port: int, frontend_dir: Path) -> Guard:
     own = own_origins(port, [PUBLIC_ORIGIN])
     uploads = [BodyRule("/api/uploads", max_bytes=3_000_000, any_type=True)]
-    inner = Authentication(Frontend(api, frontend_dir), lambda: api.state.authenticator)
+    inner = Authentication(
+        Frontend(api, frontend_dir),
+        lambda: api.state.authenticator,
+        lambda: api.state.signer,
+    )
     return Guard(inner, own, uploads)
 
 

@@ -13,8 +13,10 @@ from tests.orchestrator.api.doorway import Door, serving
 
 
 @contextmanager
-def whole_house(folder: Path, servers: Sequence[dict[str, Any]] = ()) -> Iterator[Door]:
-    """The application on `folder`/data, with these entries in its document of servers."""
+def whole_house(
+    folder: Path, servers: Sequence[dict[str, Any]] = (), **more: Any
+) -> Iterator[Door]:
+    """The application on `folder`/data, with these servers in its document, and `more` settings."""
     data = folder / "data"
     data.mkdir(exist_ok=True)
     document = {"version": 1, "servers": list(servers)}
@@ -24,6 +26,7 @@ def whole_house(folder: Path, servers: Sequence[dict[str, Any]] = ()) -> Iterato
         frontend_dir=folder,
         openrouter_base_url="http://127.0.0.1:9/api/v1",
         public_origins=("https://flotilla.example.org",),
+        **more,
     )
     with serving(data, folder, create_api(settings)) as door:
         yield door

@@ -289,7 +289,7 @@ def test_only_servers_of_the_fleet_ask(door: Door) -> None:
     for name, scope in (("mail.api", "owner"), ("new.api", "read_history")):
         body = {"name": name, "scope": scope}
         assert door.ask("POST", "/api/auth/tokens", door.bearer, body).status == 409
-    body = {"name": "x", "scope": "ask_approval"}
+    body = {"name": "x", "scope": "server"}
     assert door.ask("POST", "/api/auth/tokens", door.bearer, body).status == 422
 
 

@@ -95,7 +95,7 @@ async def test_each_server_of_the_fleet_has_a_token_while_it_is_one(database, tm
     owner = await database.write(ensure_local_tokens, tmp_path, ["mail", "housekeeping"])
     authenticator = Authenticator(database)
     mail = await authenticator.verify("token", token_of(tmp_path, "mail.api"))
-    assert (mail.scope, mail.credential_name) == ("ask_approval", "mail.api")
+    assert (mail.scope, mail.credential_name) == ("server", "mail.api")
     kept = await authenticator.verify("token", token_of(tmp_path, "housekeeping.api"))
     assert kept.scope == "read_history"
     lost = token_of(tmp_path, "mail.api")

