@@ -66,12 +66,11 @@ class Undoing:
         )
 
     async def _run(self, owner_id: str, tool_call_id: str, undo: UndoCall) -> ToolResult:
-        # The same id at every click: the server's journal runs it once.
-        call_id = f"undo_{tool_call_id}"
         tool = self._aggregator.tool(undo.tool)
-        permit = Permit()
+        call_id, permit = f"undo_{tool_call_id}", Permit()
         try:
-            if tool is not None:
+            if tool is not None and tool.is_journalled:
+                call_id = await self._id_of_next_try(tool.server, call_id)
                 permits = Permits(self._database, self._grants, owner_id, None)
                 consent = Consent("once", "undo")
                 permit = await permits.permit(
@@ -82,6 +81,14 @@ class Undoing:
         return await self._aggregator.call(
             undo.tool, undo.arguments, call_id=call_id, permit=permit
         )
+
+    async def _id_of_next_try(self, server: str, first: str) -> str:
+        """Return the same id at every click, as the server runs it once, until it has failed."""
+        call_id, failed = first, 0
+        while (await self._aggregator.call_record(server, call_id)).state == "failed":
+            failed += 1
+            call_id = f"{first}_{failed + 1}"
+        return call_id
 
 
 def _calls_of(conn: Connection, owner_id: str, turn_id: str) -> list[ToolCallRecord]:

@@ -184,7 +184,9 @@ def _add_items(mcp: FleetServer[object], effects: Path) -> None:
 
     @mcp.fleet_tool
     async def restore_item(item_id: ItemId) -> Item:
-        """Take an item out of the trash."""
+        """Take an item out of the trash, unless a file `locked` lies beside the effects."""
+        if effects.with_name("locked").exists():
+            raise InvalidInput("The trash is locked.")
         note_effect(effects, "restore_item", item_id=item_id)
         return Item(item_id=item_id)
 

@@ -179,6 +179,25 @@ async def test_a_whole_turn_is_reversed_newest_first(gated: Chat, effects: Effec
         await gated.orchestrator.undoing.undo_turn(gated.owner_id, turn.id, actor="browser")
 
 
+async def test_what_could_not_be_reversed_can_be_tried_again(
+    gated: Chat, effects: EffectsServer
+) -> None:
+    await gated.let_stand("effects__delete_item")
+    gated.fake.script(calls(remove("c")), text("Done."))
+    turn = await gated.send("Delete.")
+    await gated.events(turn.id)
+    [call] = await gated.calls(turn.id)
+    lock = effects.data_dir / "locked"
+    lock.touch()
+    failed = [await undo(gated, call.tool_call_id) for _ in range(2)]
+    lock.unlink()
+    assert [(f.status, f.error) for f in failed] == [("failed", "The trash is locked.")] * 2
+    async with asyncio.TaskGroup() as group:
+        clicks = [group.create_task(undo(gated, call.tool_call_id)) for _ in range(2)]
+    assert [click.result().status for click in clicks] == ["undone", "undone"]
+    assert len(effects.effects("restore_item")) == 1
+
+
 async def test_what_cannot_be_reversed_says_why(gated: Chat, effects: EffectsServer) -> None:
     gated.fake.script(calls(NOTE, label("a")), text("Done."))
     turn = await gated.send("Read and label.")
