@@ -13,6 +13,7 @@ import uvloop
 
 from tests.benchmarks import (
     burst,
+    gate,
     hanging,
     large,
     memory,
@@ -31,7 +32,7 @@ from tests.processes import ROOT
 RESULTS = Path(__file__).parent / "results"
 STAGES = {
     module.STAGE.name: module.STAGE
-    for module in (relay, burst, tools, hanging, turn, stop, large, start, memory, up)
+    for module in (relay, burst, tools, gate, hanging, turn, stop, large, start, memory, up)
 }
 
 
