@@ -193,7 +193,11 @@ def _sqlite_sentence(path: Path, error: sqlite3.Error) -> str | None:
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return f"{path} cannot be written: check the owner and the rights of its folder."
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return f"{path} is damaged: keep a copy, move it away, and start the server again."
+            return (
+                f"{path} is damaged: put a backup in its place. Without it this server does not"
+                " know what it did; only if there is none, move it away, and look before you have"
+                " it repeat a call."
+            )
         case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_BUSY | sqlite3.SQLITE_NOMEM:
             return f"{path} cannot be used now ({error}): check the disk and try again."
         case _:
