@@ -10,6 +10,7 @@ FlotillaError                 code, HTTP status, a sentence that says what to do
 │   └── BlobExists                 bytes are never written twice under one name
 ├── TooLarge                  413  a body, message or file over its limit
 ├── UnsupportedType           415  a file of a type that is on no list
+├── TextNotReadable           422  a document whose text cannot be had; says why
 ├── TooManyRequests           429  a limit of this process; retry after a while
 ├── StorageFull               507  the disk refused a write; reading still works
 ├── NotReady                  503  starting or stopping
@@ -109,6 +110,13 @@ class UnsupportedType(FlotillaError):
 
     code = "unsupported_type"
     status = 415
+
+
+class TextNotReadable(FlotillaError):
+    """The text of a document cannot be had; the message says why."""
+
+    code = "text_not_readable"
+    status = 422
 
 
 class TooManyRequests(FlotillaError):

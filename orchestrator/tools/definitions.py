@@ -1,8 +1,6 @@
 """Turns the tools a server lists into definitions a model may safely read."""
 
 import json
-import re
-import unicodedata
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -10,6 +8,7 @@ from mcp.types import Tool
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.domain.tools import ToolDefinition
+from orchestrator.domain.visible import without_hidden
 from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.names import qualified_name
 from orchestrator.tools.policy import POLICY_KEY, effects_of
@@ -20,10 +19,6 @@ MAX_LIST_BYTES = 2 * 1024 * 1024
 MAX_NAME_LENGTH = 256
 MAX_DESCRIPTION_LENGTH = 2048
 _MAX_TITLE_LENGTH = 120
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-# Category Cf holds zero-width, bidirectional and tag characters; the variation selectors of the
-# second range carry hidden bytes just as well.
-_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co"})
 _PROSE_KEYS = frozenset({"description", "title", "$comment"})
 
 
@@ -125,18 +120,8 @@ def definition_of(tool: ListedTool, server: ServerConfig) -> ToolDefinition:
 
 def visible_text(text: str, max_length: int) -> str:
     """Return `text` without terminal codes and characters no reader can see, cut to a length."""
-    plain = _ANSI.sub("", text)
-    if not plain.isascii() or not plain.isprintable():
-        plain = "".join(character for character in plain if _is_visible(character))
+    plain = without_hidden(text)
     return plain if len(plain) <= max_length else plain[: max_length - 1] + "…"
-
-
-def _is_visible(character: str) -> bool:
-    if character in "\n\t":
-        return True
-    if "\U000e0100" <= character <= "\U000e01ef" or "\ufe00" <= character <= "\ufe0e":
-        return False
-    return unicodedata.category(character) not in _HIDDEN_CATEGORIES
 
 
 def _visible_schema(node: object) -> object:

@@ -83,3 +83,106 @@ def zipped(parts: Mapping[str, bytes], *, compress: bool = True) -> bytes:
         for name, content in parts.items():
             archive.writestr(name, content)
     return target.getvalue()
+
+
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
+
+
+def docx_parts(document: bytes) -> dict[str, bytes]:
+    """The parts of a Word file around the XML of its document."""
+    return {
+        "[Content_Types].xml": CONTENT_TYPES,
+        "_rels/.rels": _relationships({"rId1": ("officeDocument", "word/document.xml")}),
+        "word/document.xml": document,
+    }
+
+
+def word_document(body: bytes, *, prolog: bytes = b"") -> bytes:
+    return b"%s<w:document xmlns:w='%s'><w:body>%s</w:body></w:document>" % (
+        prolog,
+        WORD.encode(),
+        body,
+    )
+
+
+def xlsx_parts(sheet: bytes) -> dict[str, bytes]:
+    """The parts of a workbook around the XML of its only sheet."""
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    types = (
+        '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+        '<Default Extension="rels" '
+        'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        f'<Override PartName="/xl/workbook.xml" ContentType="{kind}.sheet.main+xml"/>'
+        f'<Override PartName="/xl/worksheets/s.xml" ContentType="{kind}.worksheet+xml"/></Types>'
+    )
+    workbook = (
+        f'<workbook xmlns="{SHEET}" xmlns:r="{OFFICE}">'
+        '<sheets><sheet name="Big" sheetId="1" r:id="rId1"/></sheets></workbook>'
+    )
+    return {
+        "[Content_Types].xml": types.encode(),
+        "_rels/.rels": _relationships({"rId1": ("officeDocument", "xl/workbook.xml")}),
+        "xl/workbook.xml": workbook.encode(),
+        "xl/_rels/workbook.xml.rels": _relationships({"rId1": ("worksheet", "worksheets/s.xml")}),
+        "xl/worksheets/s.xml": sheet,
+    }
+
+
+def sheet_xml(rows: str, *, size: str = "A1:XFD1048576") -> bytes:
+    """A sheet that declares to be of any size."""
+    text = f'<worksheet xmlns="{SHEET}"><dimension ref="{size}"/><sheetData>{rows}</sheetData>'
+    return f"{text}</worksheet>".encode()
+
+
+def pdf(*objects: bytes, root: int = 1) -> bytes:
+    """A PDF of these objects, numbered from 1, with a table of where they are."""
+    body = bytearray(b"%PDF-1.7\n")
+    places: list[int] = []
+    for number, content in enumerate(objects, 1):
+        places.append(len(body))
+        body += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = len(body)
+    body += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
+    body += b"".join(b"%010d 00000 n \n" % place for place in places)
+    body += b"trailer\n<</Size %d/Root %d 0 R>>\n" % (len(objects) + 1, root)
+    return bytes(body + b"startxref\n%d\n%%%%EOF\n" % table)
+
+
+def stream(content: bytes, entries: bytes = b"") -> bytes:
+    """A stream object of a PDF."""
+    return b"<<%s/Length %d>>\nstream\n%s\nendstream" % (entries, len(content), content)
+
+
+def pdf_pages(*pages: bytes) -> bytes:
+    """A PDF with a page for each content stream; `pdf_text` makes one that shows text."""
+    kids = b" ".join(b"%d 0 R" % (4 + 2 * place) for place in range(len(pages)))
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Count %d/Kids[%s]>>" % (len(pages), kids),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    ]
+    for place, content in enumerate(pages):
+        objects.append(
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]"
+            b"/Resources<</Font<</F 3 0 R>>/XObject<</X %d 0 R>>>>/Contents %d 0 R>>"
+            % (5 + 2 * place, 5 + 2 * place)
+        )
+        objects.append(
+            stream(content, b"/Type/XObject/Subtype/Form/Resources<</XObject<</X 5 0 R>>>>")
+        )
+    return pdf(*objects)
+
+
+def pdf_text(text: str) -> bytes:
+    return b"BT /F 12 Tf 50 700 Td (%s) Tj ET" % text.encode()
+
+
+def _relationships(targets: Mapping[str, tuple[str, str]]) -> bytes:
+    lines = "".join(
+        f'<Relationship Id="{key}" Type="{OFFICE}/{kind}" Target="{target}"/>'
+        for key, (kind, target) in targets.items()
+    )
+    return f'<Relationships xmlns="{_PACKAGE}">{lines}</Relationships>'.encode()
