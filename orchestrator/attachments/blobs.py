@@ -34,6 +34,9 @@ class BlobStore(Protocol):
     A name that is not 3 to 80 of `a-z0-9_` raises InvalidRequest everywhere.
     """
 
+    addresses_are_public: bool
+    """Whether everybody can reach its signed addresses, such as the provider of a model."""
+
     async def write(self, name: str, chunks: AsyncIterable[bytes], *, mime_type: str) -> int:
         """Keep all `chunks` under a new name and return their size in bytes.
 
@@ -61,7 +64,7 @@ class BlobStore(Protocol):
         ...
 
     def names(self) -> AsyncIterator[BlobInfo]:
-        """Yield every blob, in no order."""
+        """Yield every blob, in no order; what has a name that is not a blob's is not ours."""
         ...
 
     async def signed_url(
@@ -84,9 +87,14 @@ class BlobStore(Protocol):
         ...
 
 
+def is_name(name: str) -> bool:
+    """Tell whether a blob may be called that."""
+    return _NAME.fullmatch(name) is not None
+
+
 def checked_name(name: str) -> str:
     """Return `name` when a blob may have it. Raises InvalidRequest."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise InvalidRequest("A blob's name is 3 to 80 of a-z, 0-9 and _.")
     return name
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from orchestrator.attachments.blobs import BlobInfo, checked_name, checked_range
+from orchestrator.attachments.blobs import BlobInfo, checked_name, checked_range, is_name
 from orchestrator.attachments.local_draft import Draft, sweep, sync_folder
 from orchestrator.attachments.signing import ContentSigner
 from orchestrator.attachments.threads import Threads
@@ -39,6 +39,8 @@ class LocalBlobStore:
     process left half-written is swept at once; raises BlobStoreRefused when the folder cannot be
     used. A bucket promises the same: see `BlobStore`.
     """
+
+    addresses_are_public = False  # Most often they are of this machine alone.
 
     def __init__(self, folder: Path, signer: ContentSigner, own_url: str) -> None:
         self._folder = folder
@@ -189,6 +191,7 @@ def _folders(root: Path) -> list[Path]:
 def _infos(folder: Path) -> list[BlobInfo]:
     found: list[BlobInfo] = []
     for path in folder.iterdir():
-        with suppress(FileNotFoundError):  # deleted since the folder was read
-            found.append(_info(path))
+        if is_name(path.name):
+            with suppress(FileNotFoundError):  # deleted since the folder was read
+                found.append(_info(path))
     return found

@@ -28,11 +28,16 @@ class Threads:
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            while not running.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait([running])
+            await end_of(running)
             raise
 
     async def aclose(self) -> None:
         """Wait for what runs and end the threads."""
         await asyncio.to_thread(self._pool.shutdown)
+
+
+async def end_of(running: asyncio.Future[T]) -> None:
+    """Wait until `running` is done, whoever cancels the wait; what it raised is not raised here."""
+    while not running.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([running])
