@@ -2,11 +2,12 @@
 
 import hmac
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from servers.kit.files.links import is_file_path
 from servers.kit.gate.routes import is_gate_path
 from servers.kit.hosts import is_allowed_host, is_same_origin
 
@@ -25,7 +26,11 @@ class Refused(Exception):
 
 
 class Guard:
-    """An ASGI app around the server's: Host, Origin, path, token and body size, in that order."""
+    """An ASGI app around the server's: Host, Origin, path, token and body size, in that order.
+
+    `is_signed(method, path, query)` says whether a request for a file has a link of this server,
+    which stands for the token.
+    """
 
     def __init__(
         self,
@@ -33,11 +38,13 @@ class Guard:
         *,
         health: dict[str, str],
         token: str,
+        is_signed: Callable[[str, str, bytes], bool],
         allowed_hosts: Collection[str] = (),
     ) -> None:
         self._app = app
         self._health = health
         self._token = token.encode()
+        self._is_signed = is_signed
         self._allowed_hosts = frozenset(allowed_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,9 +57,12 @@ class Guard:
             if path == HEALTH_PATH:
                 await _answer(send, 200, self._health)
                 return
-            if path != MCP_PATH and not is_gate_path(path):
+            if path != MCP_PATH and not is_gate_path(path) and not is_file_path(path):
                 raise Refused(404, f"There is nothing here: the MCP endpoint is {MCP_PATH}.")
-            self._check_token(scope)
+            if is_file_path(path) and not _values(scope, b"authorization"):
+                self._check_link(scope, path)
+            else:
+                self._check_token(scope)
             body = await _read_body(scope, receive)
         except Refused as refused:
             await _answer(send, refused.status, {"error": str(refused)}, *refused.headers)
@@ -69,6 +79,10 @@ class Guard:
         origins = _values(scope, b"origin")
         if len(origins) > 1 or (origins and not is_same_origin(origins[0], hosts[0])):
             raise Refused(403, "Requests from web pages of another origin are refused.")
+
+    def _check_link(self, scope: Scope, path: str) -> None:
+        if not self._is_signed(scope["method"], path, scope["query_string"]):
+            raise Refused(403, "This link is not valid here, or not any more: ask for a new one.")
 
     def _check_token(self, scope: Scope) -> None:
         values = _values(scope, b"authorization")

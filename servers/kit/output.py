@@ -1,7 +1,18 @@
 """How much a tool may say: a ceiling for results, and a way to cut long texts honestly."""
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 from fastmcp.tools import ToolResult
-from mcp.types import ContentBlock, TextContent
+from mcp.types import (
+    AudioContent,
+    BlobResourceContents,
+    ContentBlock,
+    EmbeddedResource,
+    ImageContent,
+    TextContent,
+)
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
@@ -9,6 +20,13 @@ from servers.kit.errors import InvalidInput, TooLarge
 
 MAX_RESULT_BYTES = 32_000
 MAX_TEXT_CHARS = 8_000
+MAX_FILE_BYTES = 4_096
+_MAX_BASE64_CHARS = -(-MAX_FILE_BYTES // 3) * 4
+# In JSON, in one piece or in lines as MIME and PEM have them.
+_BASE64 = re.compile(
+    rb"[A-Za-z0-9+/_-]{%d,}|(?:[A-Za-z0-9+/]{60,76}(?:\\r)?\\n){%d,}"
+    % (_MAX_BASE64_CHARS + 1, _MAX_BASE64_CHARS // 76 + 1)
+)
 
 
 class TextPart(BaseModel):
@@ -40,19 +58,63 @@ def text_part(text: str, offset: int = 0, max_chars: int = MAX_TEXT_CHARS) -> Te
     )
 
 
-def check_result_size(result: ToolResult) -> None:
-    """Raises TooLarge for a result over the ceiling: half a JSON document is worse than none."""
+def check_result(result: ToolResult) -> None:
+    """Raises TooLarge for a result over the ceiling: half a JSON document is worse than none.
+
+    So it does for one with more than 4 kB of a file.
+    """
+    # First, so that whoever returns a picture reads what to do, not just that it is large.
+    if sum(_file_bytes(block) for block in result.content) > MAX_FILE_BYTES:
+        raise TooLarge(_NOT_IN_RESULTS)
     # Structured content travels twice (FastMCP adds it as text): the larger copy counts once.
     structured = result.structured_content
-    size = max(
-        0 if structured is None else len(to_json(structured)),
-        sum(_size_bytes(block) for block in result.content),
-    )
+    written = b"" if structured is None else to_json(structured)
+    size = max(len(written), sum(_size_bytes(block) for block in result.content))
+    if size <= _MAX_BASE64_CHARS:
+        return
+    texts = (to_json(block.text) for block in result.content if isinstance(block, TextContent))
+    if any(_has_base64(text) for text in (written, *texts)):
+        raise TooLarge(_NOT_IN_RESULTS)
     if size > MAX_RESULT_BYTES:
         raise TooLarge(
             f"The result is {size:,} bytes, over the limit of {MAX_RESULT_BYTES:,}. Narrow the"
             " request: a smaller limit, a shorter range, fewer items or a later offset."
         )
+
+
+_NOT_IN_RESULTS = (
+    f"The result has more than {MAX_FILE_BYTES:,} bytes of a file in it. The tool has to save them"
+    " in the file store of its server and return the attachment_id."
+)
+
+
+def check_arguments(arguments: Mapping[str, Any] | None) -> None:
+    """Raises InvalidInput for arguments with more than 4 kB of a file in them."""
+    if arguments and _has_base64(to_json(arguments)):
+        raise InvalidInput(
+            f"The arguments have more than {MAX_FILE_BYTES:,} bytes of a file in them. Tools take"
+            " the attachment_id of a stored file instead."
+        )
+
+
+def _has_base64(written: bytes) -> bool:
+    """Whether JSON has so much that looks like the bytes of a file, and not like a long number."""
+    if len(written) <= _MAX_BASE64_CHARS:
+        return False
+    return any(
+        re.search(rb"[A-Z]", match[0]) and re.search(rb"[a-z]", match[0])
+        for match in _BASE64.finditer(written)
+    )
+
+
+def _file_bytes(block: ContentBlock) -> int:
+    match block:
+        case ImageContent(data=data) | AudioContent(data=data):
+            return len(data) * 3 // 4
+        case EmbeddedResource(resource=BlobResourceContents(blob=blob)):
+            return len(blob) * 3 // 4
+        case _:
+            return 0
 
 
 def _size_bytes(block: ContentBlock) -> int:

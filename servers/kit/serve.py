@@ -89,6 +89,7 @@ def guarded_app(mcp: FleetServer[Any], token: str, allowed_hosts: tuple[str, ...
         mcp.http_app(path=MCP_PATH),
         health={"name": mcp.name, "version": mcp.version or "", "status": "ok"},
         token=token,
+        is_signed=mcp.files.admits,
         allowed_hosts=allowed_hosts,
     )
 

@@ -15,12 +15,15 @@ from fastmcp.tools import Tool, ToolResult
 from mcp.types import CallToolRequestParams
 from pydantic import ValidationError
 
-from servers.kit.errors import TooLarge, argument_errors, reported_to_model
+from servers.kit.errors import InvalidInput, TooLarge, argument_errors, reported_to_model
+from servers.kit.files import FileStore
+from servers.kit.files.result_links import ResultLinks
+from servers.kit.files.routes import add_file_route
 from servers.kit.gate.gate import Gate
 from servers.kit.gate.routes import add_routes
 from servers.kit.gate.undo import choose_undo_arguments
 from servers.kit.manifest import Manifest, ManifestError, load_manifest
-from servers.kit.output import check_result_size
+from servers.kit.output import check_arguments, check_result
 from servers.kit.schemas import inlined
 from servers.kit.settings import KitSettings, SystemdSettings
 
@@ -49,13 +52,15 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         self.manifest = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
         self._input_schemas: dict[str, dict[str, Any]] = {}
         self._gate = Gate(self.manifest)
+        self.files = FileStore(self.manifest.name)
+        """Where tools keep and find files by their `attachment_id`."""
         self._own_lifespan = lifespan
         super().__init__(
             self.manifest.name,
             instructions=instructions,
             version=self.manifest.version or fleet_version(),
             lifespan=self._whole_lifespan,
-            middleware=[_CallBorder(self._input_schemas), self._gate],
+            middleware=[_CallBorder(self._input_schemas), self._gate, ResultLinks()],
             request_state_security=self._gate.state_security,
             mask_error_details=True,
             # Done once in `fleet_tool`: per listing it is a quarter of the CPU.
@@ -68,6 +73,7 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         # look-up fastmcp 4.1.2 lists all tools for it: 6.9 ms instead of 0.6 ms with 100 tools.
         self._mcp_server.get_tool_input_schema = self._input_schema
         add_routes(self, self._gate)
+        add_file_route(self, self.files)
 
     def use_settings(self, settings: KitSettings, systemd: SystemdSettings) -> None:
         """Says whose server this is and where its state is kept, before it is served.
@@ -76,6 +82,7 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         key of the grants cannot be used.
         """
         self._gate.use_settings(settings, systemd)
+        self.files.use_settings(settings, systemd)
 
     def fleet_tool(self, function: Function) -> Function:
         """Registers `function` as the tool of its name and returns it unchanged.
@@ -140,7 +147,7 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
 
 
 class _CallBorder(Middleware):
-    """Rewords bad arguments and refuses results over the ceiling."""
+    """Rewords bad arguments, refuses results over the ceiling, and bytes of files either way."""
 
     def __init__(self, input_schemas: Mapping[str, dict[str, Any]]) -> None:
         self._input_schemas = input_schemas
@@ -152,14 +159,15 @@ class _CallBorder(Middleware):
     ) -> ToolResult:
         tool = context.message.name
         try:
+            check_arguments(context.message.arguments)
             result = await call_next(context)
-            check_result_size(result)
+            check_result(result)
         except ArgumentsError as error:
             if not isinstance(error.__cause__, ValidationError):
                 raise
             known = list(self._input_schemas.get(tool, {}).get("properties", {}))
             raise ToolError(argument_errors(tool, known, error.__cause__)) from error
-        except TooLarge as error:
+        except (InvalidInput, TooLarge) as error:
             raise ToolError(str(error)) from error
         return result
 

@@ -17,6 +17,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.fakes.orchestrator_files import FileShelf
+
 TOKEN = "t" * 43
 TICKET_FIELDS = {
     "ticket_id", "tool", "title", "arguments", "hash", "level", "effect", "reason", "account",
@@ -35,6 +37,8 @@ class FakeOrchestrator:
     attachments: list[dict[str, Any]] | None = None
     approvals: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """What was asked for, by approval id."""
+    files: FileShelf = field(default_factory=FileShelf)
+    """What servers uploaded."""
     answer: Response | None = None
     """Given instead of any other answer."""
     asked: list[tuple[str, dict[str, str]]] = field(
@@ -78,6 +82,9 @@ class FakeOrchestrator:
                 Route("/api/sessions", self._list_sessions),
                 Route("/api/sessions/{session_id}/messages", self._list_messages),
                 Route("/api/attachments", self._list_attachments),
+                Route("/api/attachments/{attachment_id}", self._read_attachment),
+                Route("/api/attachments/{attachment_id}/content", self._read_content),
+                Route("/api/uploads", self._upload, methods=["POST"]),
                 Route("/api/approvals", self._ask_approval, methods=["POST"]),
                 Route("/api/approvals/{approval_id}", self._read_approval),
             ]
@@ -127,6 +134,21 @@ class FakeOrchestrator:
         if self.attachments is None:
             return _problem(404, "not_found")
         return _page(request, self.attachments)
+
+    async def _upload(self, request: Request) -> Response:
+        if refusal := self._refusal(request, set()):
+            return refusal
+        return await self.files.upload(request, self.url)
+
+    async def _read_attachment(self, request: Request) -> Response:
+        if refusal := self._refusal(request, set()):
+            return refusal
+        return self.files.read(request.path_params["attachment_id"], self.url)
+
+    async def _read_content(self, request: Request) -> Response:
+        if refusal := self._refusal(request, set()):
+            return refusal
+        return self.files.read_content(request.path_params["attachment_id"], request.headers)
 
     async def _ask_approval(self, request: Request) -> Response:
         if refusal := self._refusal(request, set()):

@@ -19,7 +19,7 @@ from servers.kit.gate.ledger import Ledger, LedgerUnavailable
 from servers.kit.gate.limits import Limits
 from servers.kit.gate.liveness import ProcessId
 from servers.kit.gate.permit import Permit
-from servers.kit.output import check_result_size
+from servers.kit.output import check_result
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ async def _ended(call: Call, run: Run) -> Ended:
     except FastMCPError as error:
         return "failed", _failure(call, str(error))
     try:
-        check_result_size(result)
+        check_result(result)
     except TooLarge as error:
         return "done", _failure(call, f"It was done; do not call it again. {error}")
     meta = {**(result.meta or {}), **refusals.call_meta(call.call_id)}

@@ -1,9 +1,7 @@
 """Shows tickets to the owner in the orchestrator, where there is one, and asks what was decided."""
 
 import logging
-import ssl
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
@@ -13,13 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from servers.kit.gate.tickets import Ticket
 from servers.kit.gate.wording import account_in
 from servers.kit.manifest import Manifest
+from servers.kit.orchestrator import Orchestrator
 from servers.kit.settings import KitSettings
 
 logger = logging.getLogger(__name__)
 
 # A client waits for the answer to its call meanwhile.
-TIMEOUT_S = 2.0
+TIMEOUT = httpx2.Timeout(2.0)
 MAX_RESPONSE_BYTES = 1024 * 1024
+_APPROVALS = "/api/approvals"
 
 
 class Approval(BaseModel):
@@ -36,11 +36,6 @@ class Approval(BaseModel):
     """Set once the orchestrator ran the call, or could not."""
 
 
-def api_token_file(server: str) -> Path:
-    """Where the orchestrator puts the token a server shows it, relative to the data directory."""
-    return Path("tokens", f"{server}.api")
-
-
 class Inbox:
     """The owner's list of approvals, in the orchestrator this server belongs to.
 
@@ -49,8 +44,7 @@ class Inbox:
 
     def __init__(self, manifest: Manifest, settings: KitSettings) -> None:
         self._manifest = manifest
-        self._url = f"{settings.orchestrator_url.rstrip('/')}/api/approvals"
-        self._token_path = settings.data_dir / api_token_file(manifest.name)
+        self._orchestrator = Orchestrator(manifest.name, settings)
 
     async def submit(self, ticket: Ticket) -> Approval | None:
         """The approval that was made for this ticket, now or before; it has a `url`."""
@@ -70,24 +64,19 @@ class Inbox:
             "client": call.client,
             "expires_at": _rfc3339(ticket.expires_at),
         }
-        return await self._ask("POST", self._url, body)
+        return await self._ask("POST", _APPROVALS, body)
 
     async def look_up(self, approval_id: str) -> Approval | None:
         """What became of an approval that `submit` gave."""
-        return await self._ask("GET", f"{self._url}/{quote(approval_id, safe='')}", None)
+        return await self._ask("GET", f"{_APPROVALS}/{quote(approval_id, safe='')}", None)
 
-    async def _ask(self, method: str, url: str, body: object) -> Approval | None:
-        if (token := self._token()) is None:
+    async def _ask(self, method: str, path: str, body: object) -> Approval | None:
+        if (token := self._orchestrator.token) is None:
             return None
-        headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
         try:
             async with (
-                httpx2.AsyncClient(
-                    verify=self._tls(),
-                    timeout=TIMEOUT_S,
-                    trust_env=False,  # a proxy or .netrc must not see what waits for the owner
-                ) as http,
-                http.stream(method, url, json=body, headers=headers) as response,
+                self._orchestrator.client(token, TIMEOUT) as http,
+                http.stream(method, path, json=body) as response,
             ):
                 content = await _content(response)
             if response.status_code not in (200, 201):
@@ -96,19 +85,6 @@ class Inbox:
             return Approval.model_validate_json(content)
         except (httpx2.HTTPError, httpx2.InvalidURL, ValidationError) as error:
             logger.warning("approval_not_shown error=%s", type(error).__name__)
-            return None
-
-    def _tls(self) -> ssl.SSLContext:
-        # Loading the system's certificates takes 20 ms and 1 MB; the usual loopback has no TLS.
-        if self._url.startswith("https:"):
-            return ssl.create_default_context()
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-    def _token(self) -> str | None:
-        """The token, read anew each time: the orchestrator makes it, perhaps after we started."""
-        try:
-            return self._token_path.read_text(encoding="ascii").strip() or None
-        except (OSError, UnicodeDecodeError):
             return None
 
 

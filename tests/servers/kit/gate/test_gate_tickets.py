@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from servers.kit.gate.inbox import api_token_file
+from servers.kit.orchestrator import api_token_file
 from tests.fakes.effects import EffectsServer
 from tests.fakes.effects_server import NAME
 from tests.fakes.orchestrator_api import TOKEN, FakeOrchestrator, running_orchestrator
