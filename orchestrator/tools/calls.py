@@ -142,7 +142,7 @@ class CallQueue:
                 breaker.failed(timed_out=True)
             case "broken" | "http" | "garbage" | "redirect":
                 breaker.failed()
-            case "rpc":
+            case "rpc" | "fault":
                 breaker.succeeded()
             case "refused" | "session_lost" | "auth" | "too_large":
                 breaker.abandoned()
@@ -165,5 +165,5 @@ class CallQueue:
                 return ServerUnavailable(f"The server {name!r} failed: {failure}.")
             case "redirect" | "too_large" | "garbage":
                 return BadReply(f"The server {name!r} sent a reply that cannot be used: {failure}.")
-            case "rpc":
+            case "rpc" | "fault":
                 return ToolError(f"The server {name!r} refused the call: {failure}.")

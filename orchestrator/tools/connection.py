@@ -168,7 +168,7 @@ class Connection:
             if failure.kind != "session_lost":
                 self._note(failure)
             link.release()
-        if failure.kind != "rpc":
+        if failure.kind not in ("rpc", "fault"):
             self._attempts.nudge()
         self.publish()
 

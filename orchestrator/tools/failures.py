@@ -15,7 +15,8 @@ FailureKind = Literal[
     "redirect",  # never followed: a token must not travel on
     "too_large",  # a reply over its limit
     "garbage",  # a reply that is no JSON-RPC answer to the request, or is encoded
-    "rpc",  # an orderly JSON-RPC error of the server
+    "rpc",  # a JSON-RPC error that refuses the request
+    "fault",  # any other JSON-RPC error: it may have come in the middle of the work
 ]
 
 

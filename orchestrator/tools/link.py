@@ -13,7 +13,15 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.types import (
     CONNECTION_CLOSED,
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
+    PARSE_ERROR,
     REQUEST_TIMEOUT,
+    UNSUPPORTED_PROTOCOL_VERSION,
+    URL_ELICITATION_REQUIRED,
     CallToolRequest,
     CallToolRequestParams,
     CallToolResult,
@@ -42,6 +50,18 @@ _CALL_RESULT: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(
     CallToolResult | InputRequiredResult
 )
 _KINDS = frozenset(get_args(FailureKind))
+_REFUSALS = frozenset(
+    {
+        HEADER_MISMATCH,
+        INVALID_PARAMS,
+        INVALID_REQUEST,
+        METHOD_NOT_FOUND,
+        MISSING_REQUIRED_CLIENT_CAPABILITY,
+        PARSE_ERROR,
+        UNSUPPORTED_PROTOCOL_VERSION,
+        URL_ELICITATION_REQUIRED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,4 +251,5 @@ def _failure_of_rpc(error: MCPError) -> ExchangeFailed:
         return ExchangeFailed("broken", "the connection ended before the answer came")
     if code == REQUEST_TIMEOUT:
         return ExchangeFailed("timeout", "the answer did not come in time")
-    return ExchangeFailed("rpc", f"it answered with error {code}: {message[:_MAX_MESSAGE]}")
+    kind = "rpc" if code in _REFUSALS else "fault"
+    return ExchangeFailed(kind, f"it answered with error {code}: {message[:_MAX_MESSAGE]}")

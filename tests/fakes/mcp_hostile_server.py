@@ -44,6 +44,11 @@ def reply(request: dict, result: object) -> bytes:
     return http(body)
 
 
+def rpc_error(request: dict, code: int, message: str) -> bytes:
+    error = {"code": code, "message": message}
+    return http(json.dumps({"jsonrpc": "2.0", "id": request.get("id"), "error": error}).encode())
+
+
 def http(
     body: bytes, *, status: str = "200 OK", kind: str = "application/json", more: str = ""
 ) -> bytes:
@@ -122,6 +127,7 @@ def mischief(mode: str, request: dict) -> AsyncIterator[bytes]:
         "unauthorized": http(b"{}", status="401 Unauthorized"),
         "server_error": http(b"boom", status="500 Internal Server Error", kind="text/plain"),
         "html": http(b"<html>hello</html>", kind="text/html"),
+        "internal_error": rpc_error(request, -32603, "boom"),
         "reset": b"",
     }
     if mode in plain:

@@ -53,6 +53,7 @@ FAULTS = {
     "gzip_bomb": "it sent an encoded reply that was not asked for",
     "redirect": "it answered with a redirect (HTTP 307)",
     "server_error": "it answered with HTTP 500",
+    "internal_error": "it answered with error -32603: boom",
     "html": "it answered with 'text/html', not JSON",
     "reset": BROKE,
     "header_flood": BROKE,
