@@ -13,7 +13,7 @@ MAX_EXPANDED_BYTES = 256 * 1024 * 1024
 MAX_RATIO = 100
 _RATIO_FROM_BYTES = 4 * 1024 * 1024
 """Below this size any ratio is harmless, and empty forms reach high ones honestly."""
-_CHUNK_BYTES = 64 * 1024
+_CHUNK_BYTES = 256 * 1024
 _IS_ENCRYPTED = 1
 _RELATIONSHIPS = "http://schemas.openxmlformats.org/package/2006/relationships"
 

@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -223,6 +224,25 @@ async def test_cancelling_kills_the_worker_and_leaves_nothing(tmp_path: Path) ->
 
     assert not workers()
     assert not list(tmp_path.iterdir())
+
+
+async def test_a_worker_that_dies_is_a_document_too_large(extract: Any) -> None:
+    reading = asyncio.create_task(extract(slow_workbook(), XLSX))
+    await until(lambda: bool(workers()))
+
+    os.kill(workers()[0], signal.SIGKILL)
+
+    with pytest.raises(TextNotReadable, match="too much memory or time"):
+        await reading
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [b"", b"null", b"{}", b'{"text": 1}', b'{"text": "a", "more": 1}', b'{"text": "a"', b"\xff"],
+)
+def test_a_reply_of_another_form_is_not_believed(reply: bytes) -> None:
+    with pytest.raises(TextNotReadable, match="too much memory or time"):
+        extraction._judged(reply, "file.x")
 
 
 async def test_a_worker_over_its_time_is_killed(
