@@ -163,6 +163,10 @@ async def _ended(call: Call, run: Run) -> Ended:
         return "unknown", refusals.unknown(call.call_id)
     except FastMCPError as error:
         return "failed", _failure(call, str(error))
+    except Exception:
+        # Border of a call: what breaks around the tool must not leave it without an end.
+        logger.exception("call_broke call_id=%s", call.call_id)
+        return "unknown", refusals.unknown(call.call_id)
     try:
         check_result(result)
     except TooLarge as error:

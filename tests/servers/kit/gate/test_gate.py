@@ -8,13 +8,17 @@ from typing import Any
 
 import httpx2
 import pytest
+from fastmcp import Client
 from fastmcp.exceptions import ToolError
 from fastmcp.tools import Tool
 from mcp.shared.exceptions import MCPError
 
-from servers.kit.gate.ledger import ledger_file
+from servers.kit.gate import audit
+from servers.kit.gate.ledger import Ledger, ledger_file
+from servers.kit.server import FleetServer
+from servers.kit.settings import KitSettings, SystemdSettings
 from tests.fakes.effects import EffectsServer, granted, running_effects
-from tests.fakes.effects_server import MANIFEST, NAME
+from tests.fakes.effects_server import MANIFEST, NAME, Labelled
 from tests.servers.kit.gate.in_memory import (
     MESSAGE,
     EffectsInMemory,
@@ -161,6 +165,23 @@ async def test_a_tool_that_breaks_may_have_had_its_effect(effects: EffectsInMemo
     assert "the connection broke" not in json.dumps(first)
     assert len(effects.effects()) == 1
     assert [row["outcome"] for row in await effects.audit()] == ["unknown"]
+
+
+async def test_a_call_around_which_something_breaks_has_an_end(tmp_path: Path) -> None:
+    mcp = FleetServer[object](MANIFEST, instructions="For tests.")
+    mcp.use_settings(KitSettings(data_dir=tmp_path), SystemdSettings())
+
+    @mcp.fleet_tool
+    async def add_label(item_id: str, label: str) -> Labelled:  # pyright: ignore[reportUnusedFunction]  # it is a tool
+        """Label, while the tool that undoes it is missing."""
+        return Labelled(item_id=item_id, label=label)
+
+    async with Client(mcp) as client:
+        result = await called(client, "add_label", {"item_id": "1", "label": "a"}, call_id="c")
+    assert error_of(result)["code"] == "outcome_unknown"
+    async with Ledger(tmp_path / ledger_file(NAME)) as ledger:
+        [row] = await ledger.read(audit.rows_after, 0, 10)
+    assert row["outcome"] == "unknown"
 
 
 async def test_a_result_over_the_ceiling_is_told_as_done(effects: EffectsInMemory) -> None:
