@@ -119,6 +119,16 @@ async def _content(
     headers = _headers(attachment, disposition)
     if has_it_already(request.headers, headers["ETag"]):
         return Response(status_code=304, headers=headers)
+    if request.method == "HEAD":
+        headers["Content-Length"] = str(attachment.size_bytes)
+        return Response(headers=headers, media_type=attachment.mime)
+    return await _part(attachment, request, attachments, headers)
+
+
+async def _part(
+    attachment: Attachment, request: Request, attachments: Attachments, headers: dict[str, str]
+) -> Response:
+    """Return the range that is asked for, or the whole."""
     size = attachment.size_bytes
     try:
         asked = requested_range(request.headers, size, headers["ETag"])
@@ -129,12 +139,10 @@ async def _content(
     headers["Content-Length"] = str(part.end - part.start)
     if asked:
         headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"
-    status = 206 if asked else 200
-    if request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type=attachment.mime)
     chunks = attachments.bytes_of(attachment, start=part.start, end=part.end)
     # Before the answer begins: that it is not there, or cannot be read now, has answers of its own.
     first = await anext(chunks)
+    status = 206 if asked else 200
     return StreamingResponse(_whole(first, chunks), status, headers, media_type=attachment.mime)
 
 

@@ -146,6 +146,8 @@ class MultipartBody:
         if kind != b"form-data" or name is None:
             raise MalformedBody("A part has no Content-Disposition with a name.")
         file_name = options.get(b"filename")
+        if file_name is not None:
+            file_name = file_name.replace(b"%22", b'"')  # Browsers write quotation marks so.
         mime = self._headers.get(b"content-type")
         self._events.append(
             Part(

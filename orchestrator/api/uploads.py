@@ -91,15 +91,14 @@ async def upload(
     try:
         async for part in body.parts():
             await receipt.take(part)
+        if not receipt.kept:
+            raise receipt.first_refusal or InvalidRequest("file: send at least one file.")
+        items = [await attachments.signed(attachment) for attachment in receipt.kept]
     except BaseException:
         await receipt.undo()
         raise
-    if not receipt.kept:
-        raise receipt.first_refusal or InvalidRequest("file: send at least one file.")
-    return Uploaded(
-        items=[await attachments.signed(attachment) for attachment in receipt.kept],
-        refused=[_refused(name, error) for name, error in receipt.refused],
-    )
+    refused = [_refused(name, error) for name, error in receipt.refused]
+    return Uploaded(items=items, refused=refused)
 
 
 @router.get("/{attachment_id}/content", responses=problem_responses(410), status_code=410)

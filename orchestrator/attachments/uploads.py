@@ -25,7 +25,7 @@ from orchestrator.domain.attachments import (
 )
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339, to_rfc3339, utc_now
-from orchestrator.errors import FlotillaError, TooLarge
+from orchestrator.errors import FlotillaError, StorageFull, TooLarge
 from orchestrator.store import attachments
 from orchestrator.store.database import Database
 
@@ -54,6 +54,8 @@ class Attachments:
         self._reaper = reaper
         self._url_life_s = url_life_s
         self.max_size_bytes = max_size_bytes
+        self.addresses_are_public = blobs.addresses_are_public
+        """Whether everybody can reach the delivery addresses of files."""
 
     async def save(
         self,
@@ -114,11 +116,18 @@ class Attachments:
         return self._blobs.read(attachment.id, start=start, end=end)
 
     async def use(self, owner_id: str, used: Iterable[Attachment]) -> None:
-        """Count the retention of files that were shown anew; one write an hour is enough."""
+        """Count the retention of files that were shown anew; one write an hour is enough.
+
+        A full disk is no reason not to show them.
+        """
         since = to_rfc3339(utc_now() - USE_STEP)
         ids = [attachment.id for attachment in used if attachment.last_used_at < since]
-        if ids:
+        if not ids:
+            return
+        try:
             await self._database.write(attachments.touch, owner_id, ids)
+        except StorageFull:
+            logger.warning("attachments_not_touched reason=disk_full count=%d", len(ids))
 
     async def delete(self, owner_id: str, ids: Iterable[str]) -> None:
         """Delete files: nobody sees them from now on, the reaper takes the bytes away.

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.cli import audit, inbox
+from orchestrator.cli import attachments, audit, inbox
 from orchestrator.cli.frame import complaints, loaded_settings
 
 TokenScope = Literal["owner", "read_history"]
@@ -21,6 +21,7 @@ app = typer.Typer(
 token_app = typer.Typer(help="API tokens for programs.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
 app.add_typer(audit.app, name="audit")
+app.add_typer(attachments.app, name="attachments")
 
 WithParent = Annotated[bool, typer.Option("--with-parent", hidden=True)]
 

@@ -14,7 +14,7 @@ from sqlalchemy import (
     update,
 )
 
-from orchestrator.domain.attachments import Attachment
+from orchestrator.domain.attachments import Attachment, AttachmentState
 from orchestrator.domain.chat import Value
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.errors import NotFound
@@ -47,6 +47,13 @@ class Doomed(Value):
     id: str
     attempts: int
     """How often that failed."""
+
+
+class RowState(Value):
+    """As much of a row as says whether it has a blob, and of which size."""
+
+    state: AttachmentState
+    size_bytes: int
 
 
 def begin(conn: Connection, owner_id: str, attachment: Attachment) -> None:
@@ -219,10 +226,12 @@ def longest_unused(conn: Connection) -> str | None:
     return conn.execute(query).scalar_one()
 
 
-def states(conn: Connection) -> dict[str, tuple[str, int]]:
-    """Return (state, size in bytes) of every row by id, of all owners."""
-    rows = conn.execute(select(*attachments.c["id", "state", "size_bytes"]))
-    return {row.id: (row.state, row.size_bytes) for row in rows}
+def states(conn: Connection) -> dict[str, RowState]:
+    """Return every row by its id, of all owners."""
+    query = select(*attachments.c["id", "state", "size_bytes"])
+    return {
+        row.id: RowState(state=row.state, size_bytes=row.size_bytes) for row in conn.execute(query)
+    }
 
 
 def _is(owner_id: str, ids: Collection[str]) -> ColumnElement[bool]:
