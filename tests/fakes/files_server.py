@@ -41,7 +41,7 @@ MANIFEST = Manifest.model_validate(
         },
     }
 )
-BLOCK_BYTES = 64 * 1024
+BLOCK = b"0123456789abcde\n" * 4_096
 
 AttachmentId = Annotated[str, Field(description="Which file.", max_length=200)]
 FileName = Annotated[str, Field(description="What it is called.", max_length=1_000)]
@@ -87,8 +87,8 @@ def _add_saving(mcp: FleetServer[object]) -> None:
     async def make_report(
         name: FileName, megabytes: Annotated[int, Field(description="How large.", ge=0)]
     ) -> Kept:
-        """Make a file of zeros."""
-        return _shown(await mcp.files.save(name, _zeros(megabytes)))
+        """Make a long text."""
+        return _shown(await mcp.files.save(name, _blocks(megabytes)))
 
 
 def _add_reading(mcp: FleetServer[object]) -> None:
@@ -112,8 +112,8 @@ def _add_trouble(mcp: FleetServer[object]) -> None:
         """Keep a file whose source breaks off."""
 
         async def broken() -> AsyncIterator[bytes]:
-            yield bytes(BLOCK_BYTES)
-            yield bytes(BLOCK_BYTES)
+            yield BLOCK
+            yield BLOCK
             raise Unavailable("The source broke off.")
 
         return _shown(await mcp.files.save(name, broken()))
@@ -124,16 +124,16 @@ def _add_trouble(mcp: FleetServer[object]) -> None:
 
         async def stalled() -> AsyncIterator[bytes]:
             for _ in range(8):
-                yield bytes(BLOCK_BYTES)
+                yield BLOCK
             await ctx.report_progress(1, 2)
             await asyncio.Event().wait()
 
         return _shown(await mcp.files.save(name, stalled()))
 
 
-async def _zeros(megabytes: int) -> AsyncIterator[bytes]:
+async def _blocks(megabytes: int) -> AsyncIterator[bytes]:
     for _ in range(megabytes * 16):
-        yield bytes(BLOCK_BYTES)
+        yield BLOCK
 
 
 def _shown(stored: StoredFile) -> Kept:

@@ -13,12 +13,13 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+PIECE_BYTES = 64 * 1024
 KNOWN_TYPES = ("text/", "image/", "application/octet-stream", "application/pdf")
 
 
 @dataclass
 class KeptFile:
-    """What was uploaded; large content is only counted and hashed."""
+    """What was uploaded; of large content only the first piece, which is repeated."""
 
     attachment_id: str
     name: str
@@ -104,8 +105,9 @@ class FileShelf:
         while start + sent < kept.size_bytes:
             if self.cut_at is not None and sent >= self.cut_at:
                 raise ConnectionAbortedError("cut off")
-            end = min(start + sent + 65_536, kept.size_bytes)
-            piece = kept.content[start + sent : end] or bytes(end - start - sent)
+            end = min(start + sent + PIECE_BYTES, kept.size_bytes)
+            at = (start + sent) % len(kept.content)
+            piece = kept.content[at : at + end - start - sent]
             yield piece
             sent += len(piece)
 
@@ -135,7 +137,7 @@ class _Reader:
         )
 
     def kept(self, attachment_id: str) -> KeptFile:
-        content = bytes(self._content)
+        content = bytes(self._content if self._keeps_content else self._content[:PIECE_BYTES])
         return KeptFile(
             attachment_id, self.name, self.mime, self.size_bytes, self._hash.hexdigest(), content
         )
@@ -146,7 +148,7 @@ class _Reader:
     def _data(self, data: bytes, start: int, end: int) -> None:
         self.size_bytes += end - start
         self._hash.update(data[start:end])
-        if self._keeps_content:
+        if self._keeps_content or len(self._content) < PIECE_BYTES:
             self._content += data[start:end]
 
     def _add_header(self, data: bytes, start: int, end: int) -> None:

@@ -132,7 +132,7 @@ async def _check(response: httpx2.Response, expected: int, what: str) -> None:
     if response.status_code == expected:
         return
     said = _detail(await _answer(response))
-    raise _error(response, f"{what}: {said}" if said else f"{what}.")
+    raise _error(response, f"{what}: {said}" if said else f"{what} ({response.status_code}).")
 
 
 def _error(response: httpx2.Response, sentence: str) -> UpstreamError:
@@ -147,18 +147,13 @@ def _error(response: httpx2.Response, sentence: str) -> UpstreamError:
         case 404 | 410:
             return NotFound(sentence)
         case 413:
-            return TooLarge(f"{sentence} It is larger than the orchestrator takes.")
-        case 415:
-            return InvalidInput(f"{sentence} The orchestrator takes no files of this kind.")
-        case 400 | 416 | 422:
+            return TooLarge(sentence)
+        case 400 | 415 | 416 | 422:
             return InvalidInput(sentence)
         case 507:
-            return Unavailable(f"{sentence} The disk of the orchestrator is full: make room.")
-        case status:
-            return Unavailable(
-                f"{sentence} The orchestrator answered with status {status}.",
-                retry_after_s=_retry_after_s(response),
-            )
+            return Unavailable(f"{sentence} Make room on the disk of the orchestrator.")
+        case _:
+            return Unavailable(sentence, retry_after_s=_retry_after_s(response))
 
 
 async def _answer(response: httpx2.Response) -> bytes:

@@ -125,13 +125,13 @@ async def test_ids_say_where_a_file_is_after_a_server_joined(
 @pytest.mark.parametrize(
     ("status", "sentence"),
     [
-        (400, "The file 'x.txt' was not kept: so it is"),
+        (400, "The file 'x.txt' was not kept: So it is."),
         (401, "The orchestrator does not take this server's token any more: restart"),
-        (403, "The file 'x.txt' was not kept: so it is This server's token is not for files."),
-        (413, "The file 'x.txt' was not kept: so it is It is larger than the orchestrator takes."),
-        (415, "The file 'x.txt' was not kept: so it is The orchestrator takes no files of this"),
-        (500, "The file 'x.txt' was not kept: so it is The orchestrator answered with status 500"),
-        (507, "The file 'x.txt' was not kept: so it is The disk of the orchestrator is full"),
+        (403, "The file 'x.txt' was not kept: So it is. This server's token is not for files."),
+        (413, "The file 'x.txt' was not kept: So it is."),
+        (415, "The file 'x.txt' was not kept: So it is."),
+        (500, "The file 'x.txt' was not kept: So it is."),
+        (507, "The file 'x.txt' was not kept: So it is. Make room on the disk"),
     ],
 )
 async def test_refusals_become_sentences(
@@ -141,7 +141,7 @@ async def test_refusals_become_sentences(
     status: int,
     sentence: str,
 ) -> None:
-    orchestrator.answer = problem(status, "x", "so it is")
+    orchestrator.answer = problem(status, "x", "So it is.")
 
     assert (await refusal(client, "save_text", name="x.txt", text="x")).startswith(sentence)
     assert kept_in(tmp_path) == []
@@ -185,7 +185,9 @@ async def test_a_redirect_is_not_followed(
 ) -> None:
     orchestrator.answer = RedirectResponse("http://127.0.0.1:1/steal", 307)
 
-    assert "status 307" in await refusal(client, "save_text", name="x", text="x")
+    message = await refusal(client, "save_text", name="x", text="x")
+
+    assert message == "The file 'x' was not kept (307)."
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"items": []}', '{"items": [{"id": "../x"}]}'])
