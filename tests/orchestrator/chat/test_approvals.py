@@ -168,6 +168,20 @@ async def test_a_destination_that_the_owner_typed_passes_after_foreign_text(
     assert len(effects.effects("slow_send")) == 1
 
 
+async def test_what_the_model_wrote_vouches_for_nothing(
+    gated: Chat, effects: EffectsServer
+) -> None:
+    await gated.let_stand("effects__slow_send")
+    send = Call("effects__slow_send", {"to": MAIL_SENDER, "body": "Hi.", "seconds": 0})
+    gated.fake.script(calls(READ_MAIL), text(f"Shall I write to {MAIL_SENDER}?"), calls(send))
+    first = await gated.send("Read my mail.")
+    await gated.events(first.id)
+    turn = await gated.send("Yes.", session_id=first.session_id)
+    await gated.asked(turn.id)
+    await gated.orchestrator.cancel(gated.owner_id, turn.id)
+    assert effects.effects() == []
+
+
 async def test_a_tool_that_appears_while_the_turn_waits_does_not_run_unjudged(
     tmp_path: Path, fake: FakeOpenRouter, toy: ServerProcess, effects: EffectsServer
 ) -> None:
