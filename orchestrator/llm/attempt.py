@@ -1,6 +1,7 @@
 """One POST to `/chat/completions` and the reading of its answer."""
 
 import asyncio
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from orchestrator.llm.failures import failure_from
 from orchestrator.llm.sse import EventTooLarge, SSEParser
 
 _MAX_ERROR_BYTES = 65_536
+_SENT_AT_ONCE_BYTES = 1_048_576
+"""A larger body, one with pictures, is sent piece by piece while others have their turn."""
 _TAIL_TIMEOUT_S = 5.0
 """How long usage may stay out once the finish reason is known."""
 _DRAIN_TIMEOUT_S = 0.1
@@ -68,7 +71,7 @@ class Attempt:
             async with asyncio.timeout_at(self._deadline):
                 self._response = response = await session.post(
                     self._endpoint.url("chat/completions"),
-                    data=msgspec.json.encode(body),
+                    data=_payload(msgspec.json.encode(body)),
                     headers={**self._endpoint.headers(), "Content-Type": "application/json"},
                     allow_redirects=False,
                 )
@@ -241,3 +244,7 @@ class Attempt:
                     pass
         except (aiohttp.ClientError, OSError):
             return
+
+
+def _payload(body: bytes) -> bytes | io.BytesIO:
+    return body if len(body) <= _SENT_AT_ONCE_BYTES else io.BytesIO(body)
