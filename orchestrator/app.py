@@ -110,11 +110,10 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         aggregator = await stack.enter_async_context(_aggregator(settings, document, tls))
         inbox = await stack.enter_async_context(Inbox(database))
         grants = GrantKeys(settings.data_dir)
-        chat = ChatOrchestrator(
-            _chat_settings(settings), settings.data_dir, database, llm, aggregator, inbox, grants
-        )
+        asked, around = _chat_settings(settings), (database, llm, aggregator, inbox, grants, files)
+        chat = ChatOrchestrator(asked, settings.data_dir, *around)
         app.state.chat = await stack.enter_async_context(chat)
-        calls = DirectCalls(_chat_settings(settings), database, aggregator, inbox, grants)
+        calls = DirectCalls(asked, database, aggregator, inbox, grants, files)
         app.state.direct_calls = await stack.enter_async_context(calls)
         app.state.inbox = inbox
         app.state.settings = settings

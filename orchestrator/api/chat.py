@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from orchestrator.api.deps import ChatDep, DatabaseDep, PrincipalDep, SettingsDep
 from orchestrator.api.event_stream import HEARTBEAT_S, EventStream
@@ -13,7 +13,7 @@ from orchestrator.chat.events import ChatEvent
 from orchestrator.chat.orchestrator import ChatOrchestrator
 from orchestrator.chat.undoing import Undone
 from orchestrator.domain.chat import Turn
-from orchestrator.errors import Conflict, NotFound, TooLarge
+from orchestrator.errors import Conflict, TooLarge
 from orchestrator.store import turns
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
@@ -39,17 +39,35 @@ class TurnSettings(Body):
 
 
 class ChatRequest(Body):
-    """A message of the owner."""
+    """A message of the owner; its text may be blank when files come with it."""
 
-    message: Annotated[str, Field(min_length=1, pattern=r"\S")]
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {"message": {"pattern": r"\S"}}},
+                {"properties": {"attachment_ids": {"minItems": 1}}, "required": ["attachment_ids"]},
+            ]
+        }
+    )
+
+    # Validated before the message, which may be blank because of them.
+    attachment_ids: Annotated[list[Identifier], Field(max_length=20)] = []
+    """Uploaded files that come with the message; each belongs to one session."""
+    message: str
     session_id: Identifier | None = None
     """Null starts a session."""
     client_message_id: Identifier | None = None
     """The same id again returns the same turn, never a second one."""
     parent_message_id: Identifier | None = None
     """Starts a branch under this message instead of the end of the session."""
-    attachment_ids: Annotated[list[Identifier], Field(max_length=50)] = []
     settings: TurnSettings = TurnSettings()
+
+    @field_validator("message")
+    @classmethod
+    def _says_something(cls, value: str, info: ValidationInfo) -> str:
+        if not (value.strip() or info.data.get("attachment_ids")):
+            raise ValueError("must not be blank unless files come with it")
+        return value
 
 
 class ContinueRequest(Body):
@@ -79,8 +97,6 @@ async def start_turn(
             f"The message has {len(body.message):,} characters; "
             f"the limit is {settings.max_message_chars:,}."
         )
-    if body.attachment_ids:
-        raise NotFound(f"There is no attachment {body.attachment_ids[0]!r}.")
     overrides = body.settings.model_dump(exclude_none=True)
     new = NewTurn(
         text=body.message,
@@ -89,6 +105,7 @@ async def start_turn(
         client_message_id=body.client_message_id,
         parent_message_id=body.parent_message_id,
         settings=overrides,
+        attachment_ids=tuple(dict.fromkeys(body.attachment_ids)),
     )
     turn = await chat.start(principal.owner_id, new)
     return await _stream(chat, principal.owner_id, turn.id, after=0)

@@ -68,6 +68,8 @@ class ToolCallAnswer(BaseModel):
     error_code: str | None
     undoable: bool
     """Whether its server can reverse it."""
+    attachments: list[str]
+    """Ids of the files that it returned; `text` names them."""
 
 
 class WaitingToolCall(BaseModel):

@@ -10,7 +10,7 @@ from orchestrator.domain.chat import Session, Turn
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.errors import Conflict, NotFound
-from orchestrator.store import messages, sessions, turns
+from orchestrator.store import attachments, messages, sessions, turns
 from orchestrator.store.turns import StoredEvent
 
 TITLE_CHARS = 60
@@ -26,6 +26,8 @@ class NewTurn:
     client_message_id: str | None = None
     parent_message_id: str | None = None
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    attachment_ids: tuple[str, ...] = ()
+    """Files that come with the text, in their order; each once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,10 @@ class Accepted:
     started: StoredEvent | None
     """The first event; None when an earlier request started the turn."""
     opening: str | None = None
-    """The text of the message when its session begins with it: there is no history to read."""
+    """The text of the message when its session begins with it: there is no history to read.
+
+    None also when files come with it.
+    """
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     """Request fields that this turn overrides."""
 
@@ -46,7 +51,7 @@ class Accepted:
 def accept(conn: Connection, owner_id: str, new: NewTurn) -> Accepted:
     """Store the message and its turn, or return the turn that this message started before.
 
-    Raises NotFound for an unknown session or parent, Conflict while the session is answering.
+    Raises NotFound for an unknown session, parent or file, Conflict while the session is answering.
     """
     if new.client_message_id is not None:
         earlier = turns.with_client_message(conn, owner_id, new.client_message_id)
@@ -57,6 +62,8 @@ def accept(conn: Connection, owner_id: str, new: NewTurn) -> Accepted:
     session = _session(conn, owner_id, new, user_message_id)
     parent_id = None if new.session_id is None else _parent(conn, owner_id, new, session)
     if new.text is not None and user_message_id is not None:
+        if new.attachment_ids:
+            attachments.claim(conn, owner_id, new.attachment_ids, session.id)
         messages.insert_user(
             conn,
             owner_id,
@@ -65,6 +72,7 @@ def accept(conn: Connection, owner_id: str, new: NewTurn) -> Accepted:
             parent_id=parent_id,
             turn_id=turn_id,
             text=new.text,
+            attachment_ids=new.attachment_ids,
         )
         if new.session_id is not None:
             sessions.move_leaf(conn, owner_id, session.id, user_message_id)
@@ -92,7 +100,7 @@ def accept(conn: Connection, owner_id: str, new: NewTurn) -> Accepted:
         turn,
         parent_message_id=user_message_id or parent_id,
         started=started,
-        opening=new.text if parent_id is None else None,
+        opening=new.text if parent_id is None and not new.attachment_ids else None,
         parameters=new.settings,
     )
 
@@ -112,11 +120,21 @@ def _session(
     if new.session_id is None:
         if new.parent_message_id is not None:
             raise NotFound("A new session has no parent message: name its session.")
-        return sessions.create(conn, owner_id, title_of(new.text or ""), first_message_id)
+        return sessions.create(conn, owner_id, _title(conn, owner_id, new), first_message_id)
     session = sessions.get(conn, owner_id, new.session_id)
     if session.running_turn_id is not None:
         raise Conflict("This chat is still answering. Wait for the answer, or stop it.")
     return session
+
+
+def _title(conn: Connection, owner_id: str, new: NewTurn) -> str:
+    """Return what the session is about: a message of files alone tells it by their names."""
+    text = new.text or ""
+    if text.strip() or not new.attachment_ids:
+        return title_of(text)
+    return title_of(
+        ", ".join(a.name for a in attachments.named(conn, owner_id, new.attachment_ids))
+    )
 
 
 def _parent(conn: Connection, owner_id: str, new: NewTurn, session: Session) -> str | None:

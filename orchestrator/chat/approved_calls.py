@@ -6,11 +6,13 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import Field
+
 from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import RETRY_S, Inbox
 from orchestrator.chat.asking import with_changed_arguments
+from orchestrator.chat.keeping import FileKeeper, Kept, Origin
 from orchestrator.chat.permits import Permits, consent_of
-from orchestrator.chat.sending import with_media_note
 from orchestrator.domain.approvals import Approval
 from orchestrator.domain.chat import Value
 from orchestrator.domain.times import now_rfc3339
@@ -40,6 +42,8 @@ class CallOutcome(Value):
     error: str | None = None
     error_code: str | None = None
     undoable: bool = False
+    attachments: list[str] = Field(default_factory=list[str])
+    """Ids of the files that it returned."""
 
 
 NEVER_RAN = CallOutcome(
@@ -56,9 +60,9 @@ UNKNOWN = CallOutcome(
 )
 
 
-def outcome_of(result: ToolResult) -> CallOutcome:
-    """Return what is kept of a result."""
-    told = with_media_note(result)
+def outcome_of(kept: Kept) -> CallOutcome:
+    """Return what is stored of a result."""
+    told = kept.result
     return CallOutcome(
         status=told.status,
         text=told.text,
@@ -66,6 +70,7 @@ def outcome_of(result: ToolResult) -> CallOutcome:
         error=told.error,
         error_code=told.error_code,
         undoable=told.undo is not None,
+        attachments=kept.ids,
     )
 
 
@@ -73,12 +78,18 @@ class ApprovedCalls:
     """Use it as an async context manager: it takes up what a crash left, and ends with the rest."""
 
     def __init__(
-        self, database: Database, aggregator: MCPToolAggregator, inbox: Inbox, grants: GrantKeys
+        self,
+        database: Database,
+        aggregator: MCPToolAggregator,
+        inbox: Inbox,
+        grants: GrantKeys,
+        keeper: FileKeeper,
     ) -> None:
         self._database = database
         self._aggregator = aggregator
         self._inbox = inbox
         self._grants = grants
+        self._keeper = keeper
         self._running: dict[str, asyncio.Task[CallOutcome]] = {}
 
     async def __aenter__(self) -> Self:
@@ -161,7 +172,10 @@ class ApprovedCalls:
                 if result.status == "unknown" and await self._will_be_known(approval, tool):
                     may_have_run = True
                 elif result.error_code not in AWAY or approval.decided_by == STANDING:
-                    return outcome_of(result)
+                    origin = Origin(
+                        owner_id, None, tool.server, approval.tool, approval.tool_call_id
+                    )
+                    return outcome_of(await self._keeper.of_tool(result, origin))
             if is_over and not may_have_run:
                 return NEVER_RAN
             await asyncio.sleep(pause_s)

@@ -14,6 +14,7 @@ from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
 from orchestrator.approvals.policy import ASKS, Allow, Ask, Refuse, decide
 from orchestrator.approvals.taint import NO_TAINT
+from orchestrator.attachments.uploads import Attachments
 from orchestrator.chat.approved_calls import (
     AWAY,
     STANDING,
@@ -22,6 +23,7 @@ from orchestrator.chat.approved_calls import (
     outcome_of,
 )
 from orchestrator.chat.asking import refused_by_owner
+from orchestrator.chat.keeping import FileKeeper, Kept, Origin
 from orchestrator.chat.permits import Consent, Permits
 from orchestrator.chat.resources import ChatSettings
 from orchestrator.domain.approvals import Approval, PolicyMode
@@ -60,14 +62,16 @@ class DirectCalls:
         aggregator: MCPToolAggregator,
         inbox: Inbox,
         grants: GrantKeys,
+        files: Attachments,
     ) -> None:
         self._database = database
         self._aggregator = aggregator
         self._inbox = inbox
         self._grants = grants
+        self._keeper = FileKeeper(files, database, aggregator)
         self._mode: PolicyMode = settings.policy
         self._lifetime = timedelta(hours=settings.approval_lifetime_h)
-        self._approved = ApprovedCalls(database, aggregator, inbox, grants)
+        self._approved = ApprovedCalls(database, aggregator, inbox, grants, self._keeper)
 
     async def __aenter__(self) -> Self:
         await self._approved.__aenter__()
@@ -152,7 +156,8 @@ class DirectCalls:
             raise ToolNotFound(result.text)
         if result.error_code == "arguments_differ":
             raise Conflict(result.text)
-        return Ended(call_id, outcome_of(result))
+        origin = Origin(owner_id, None, approval.server, approval.tool, call_id)
+        return Ended(call_id, outcome_of(await self._keeper.of_tool(result, origin)))
 
     async def _run_noted(
         self, owner_id: str, tool: ToolDefinition, approval: Approval
@@ -229,7 +234,7 @@ def _state_of(approval: Approval) -> Ended | Waiting:
         return Ended(call_id, CallOutcome.model_validate(approval.outcome))
     if approval.state in ("pending", "approved"):
         return Waiting(call_id, approval)
-    return Ended(call_id, outcome_of(refused_by_owner(approval)))
+    return Ended(call_id, outcome_of(Kept(refused_by_owner(approval))))
 
 
 def _why(result: ToolResult) -> str:

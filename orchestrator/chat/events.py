@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from orchestrator.domain.attachments import Attachment
 from orchestrator.domain.chat import FinishReason
 from orchestrator.domain.tools import ToolCallStatus
 
@@ -208,6 +209,17 @@ AnyEvent = (
 
 class ChatEvent(RootModel[Annotated[AnyEvent, Field(discriminator="type")]]):
     """One event of a turn; the SSE `event:` field repeats its `type`."""
+
+
+def attachment_added(attachment: Attachment, tool_call_id: str | None = None) -> AttachmentAdded:
+    """Return the event that tells of a file that is kept by now."""
+    return AttachmentAdded(
+        attachment_id=attachment.id,
+        tool_call_id=tool_call_id,
+        name=attachment.name,
+        mime_type=attachment.mime,
+        size_bytes=attachment.size_bytes,
+    )
 
 
 TERMINAL_TYPES = frozenset({"turn_finished", "turn_failed"})

@@ -1,10 +1,11 @@
 """Stored messages as the model reads them: only what the wire format knows, and always valid."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from orchestrator.domain.chat import Message, RequestedToolCall
+from orchestrator.chat.file_words import named
+from orchestrator.domain.chat import AttachmentShown, Message, RequestedToolCall
 
 WireMessage = dict[str, Any]
 
@@ -13,9 +14,12 @@ UNDONE = "\n[The owner undid this afterwards: it is not in effect any more.]"
 CONTINUE = "Your last answer was cut off. Continue exactly where it stopped, without repeating it."
 
 
-def to_wire(messages: Iterable[Message]) -> list[WireMessage]:
+def to_wire(
+    messages: Iterable[Message], files: Mapping[str, list[dict[str, Any]]]
+) -> list[WireMessage]:
     """Return `messages`, oldest first, in OpenAI chat terms.
 
+    `files` has, by message id, the parts that show the files that came with messages of the owner.
     Every tool call is answered directly after the message that made it: providers refuse the whole
     request otherwise.
     """
@@ -26,11 +30,12 @@ def to_wire(messages: Iterable[Message]) -> list[WireMessage]:
             wire.extend(_unanswered(open_calls))
             open_calls = {call.tool_call_id: call.tool for call in message.tool_calls}
         if message.role == "user":
-            wire.append({"role": "user", "content": message.content})
+            wire.append(_user_message(message.content, files.get(message.id, ())))
         elif message.role == "assistant":
-            if message.content or message.tool_calls:
+            text = with_images(message.content, message.attachments)
+            if text or message.tool_calls:
                 details = message.reasoning_details if message.complete else []
-                wire.append(assistant_message(message.content, message.tool_calls, details))
+                wire.append(assistant_message(text, message.tool_calls, details))
         elif message.tool_call is not None:
             call = message.tool_call
             if open_calls.pop(call.tool_call_id, None) is not None:
@@ -59,9 +64,31 @@ def assistant_message(
     return message
 
 
+def with_images(text: str, images: Sequence[AttachmentShown]) -> str:
+    """Return the text of an answer, and what it says of the images that the model made with it."""
+    told = [
+        "[An image of yours was here; it has been deleted.]"
+        if image.deleted
+        else f"[You made the {named(image)}]"
+        for image in images
+    ]
+    return "\n".join(filter(None, (text, *told)))
+
+
 def tool_message(tool_call_id: str, tool: str, text: str) -> WireMessage:
     """Return the result of one tool call."""
     return {"role": "tool", "tool_call_id": tool_call_id, "name": tool, "content": text}
+
+
+def _user_message(text: str, parts: Sequence[dict[str, Any]]) -> WireMessage:
+    if not parts:
+        return {"role": "user", "content": text}
+    if text.strip():
+        parts = [{"type": "text", "text": text}, *parts]
+    if all(part["type"] == "text" for part in parts):
+        # Models without pictures, and simple endpoints, may know no parts.
+        return {"role": "user", "content": "\n\n".join(part["text"] for part in parts)}
+    return {"role": "user", "content": list(parts)}
 
 
 def _unanswered(open_calls: dict[str, str]) -> list[WireMessage]:

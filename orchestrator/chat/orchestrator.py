@@ -13,18 +13,17 @@ from typing import Self
 
 from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
+from orchestrator.attachments.uploads import Attachments
 from orchestrator.chat.accepting import NewTurn, accept
 from orchestrator.chat.closing import Ending, close_interrupted, close_turn
-from orchestrator.chat.day_spending import DaySpending
 from orchestrator.chat.ending import ending_for
 from orchestrator.chat.event_recorder import EventRecorder
 from orchestrator.chat.events import TurnFailed
 from orchestrator.chat.limits import Spending
 from orchestrator.chat.live_turn import LiveTurn
 from orchestrator.chat.open_round import WaitingTurn
-from orchestrator.chat.resources import ChatSettings, Resources
+from orchestrator.chat.resources import ChatSettings, gathered
 from orchestrator.chat.taking_up import waiting_turns
-from orchestrator.chat.tool_menu import ToolMenu
 from orchestrator.chat.turn_clock import TurnClock
 from orchestrator.chat.turn_log import TurnLog
 from orchestrator.chat.turn_plan import TurnPlan
@@ -63,21 +62,15 @@ class ChatOrchestrator:
         aggregator: MCPToolAggregator,
         inbox: Inbox,
         grants: GrantKeys,
+        files: Attachments,
     ) -> None:
         self.settings = settings
         self.undoing = Undoing(database, aggregator, grants)
         self._data_dir = data_dir
         self._database = database
         self._inbox = inbox
-        self._resources = Resources(
-            settings=settings,
-            database=database,
-            llm=llm,
-            aggregator=aggregator,
-            menu=ToolMenu(aggregator),
-            inbox=inbox,
-            grants=grants,
-            day=DaySpending(database, settings.day_max_cost_microusd),
+        self._resources = gathered(
+            settings, data_dir, database, llm, aggregator, inbox, grants, files
         )
         self._planner = TurnPlanner(self._resources)
         self._live: dict[str, LiveTurn] = {}
@@ -113,6 +106,7 @@ class ChatOrchestrator:
             live.interrupt()
         for live in list(self._live.values()):
             await live.ended.wait()
+        await self._resources.attached.close()
         self._recording.cancel()
         await self._tasks.__aexit__(None, None, None)
         self._spill.close()

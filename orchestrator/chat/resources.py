@@ -1,13 +1,20 @@
 """What all turns of the process share."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
+from orchestrator.attachments.extraction import ExtractText
+from orchestrator.attachments.uploads import Attachments
+from orchestrator.chat.attached import AttachedFiles
 from orchestrator.chat.day_spending import DaySpending
+from orchestrator.chat.documents import Documents
+from orchestrator.chat.keeping import FileKeeper
 from orchestrator.chat.limits import TurnLimits
 from orchestrator.chat.tool_menu import ToolMenu
 from orchestrator.domain.approvals import PolicyMode
+from orchestrator.llm.catalog import ModelCatalog
 from orchestrator.llm.openrouter import OpenRouterClient
 from orchestrator.store.database import Database
 from orchestrator.tools.aggregator import MCPToolAggregator
@@ -39,3 +46,31 @@ class Resources:
     inbox: Inbox
     grants: GrantKeys
     day: DaySpending
+    attached: AttachedFiles
+    keeper: FileKeeper
+
+
+def gathered(
+    settings: ChatSettings,
+    data_dir: Path,
+    database: Database,
+    llm: OpenRouterClient,
+    aggregator: MCPToolAggregator,
+    inbox: Inbox,
+    grants: GrantKeys,
+    files: Attachments,
+) -> Resources:
+    """Return the resources; documents pass through nameless files in `data_dir`."""
+    documents = Documents(files, ExtractText(data_dir))
+    return Resources(
+        settings=settings,
+        database=database,
+        llm=llm,
+        aggregator=aggregator,
+        menu=ToolMenu(aggregator),
+        inbox=inbox,
+        grants=grants,
+        day=DaySpending(database, settings.day_max_cost_microusd),
+        attached=AttachedFiles(files, documents, ModelCatalog(llm.models), database),
+        keeper=FileKeeper(files, database, aggregator),
+    )

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from orchestrator.chat.events import ToolCallProgress
@@ -77,12 +76,3 @@ class Sender:
             )
 
         return report
-
-
-def with_media_note(result: ToolResult) -> ToolResult:
-    """Say in the text what else came: files are not kept before attachments exist."""
-    if not result.media:
-        return result
-    kinds = ", ".join(f"{media.mime_type} ({len(media.data):,} bytes)" for media in result.media)
-    note = f"[The tool also returned {kinds}, which this version cannot keep.]"
-    return replace(result, text=f"{result.text}\n{note}".strip(), media=())

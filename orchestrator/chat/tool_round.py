@@ -12,10 +12,10 @@ from orchestrator.approvals.policy import Ask
 from orchestrator.approvals.taint import sources_of
 from orchestrator.chat.asking import Asking, refused_by_owner, with_changed_arguments
 from orchestrator.chat.call_runner import CallRunner
-from orchestrator.chat.events import ToolCallFinished, ToolCallStarted
+from orchestrator.chat.events import ToolCallFinished, ToolCallStarted, attachment_added
+from orchestrator.chat.keeping import FileKeeper, Kept, Origin, left_behind
 from orchestrator.chat.open_round import OpenRound
 from orchestrator.chat.planned_call import PlannedCall, groups_of
-from orchestrator.chat.sending import with_media_note
 from orchestrator.chat.turn_clock import TurnClock
 from orchestrator.chat.turn_log import TurnLog
 from orchestrator.domain.approvals import Approval
@@ -40,6 +40,7 @@ class ToolRound:
         clock: TurnClock,
         asking: Asking,
         runner: CallRunner,
+        keeper: FileKeeper,
         store_messages: StoreMessages,
         open_round: OpenRound | None = None,
     ) -> None:
@@ -57,6 +58,7 @@ class ToolRound:
         self._clock = clock
         self._asking = asking
         self._runner = runner
+        self._keeper = keeper
         self._store_messages = store_messages
         self._queue = deque(groups_of([call for call in calls if call.id not in self.results]))
         self._started = set(open_round.started) if open_round else set[str]()
@@ -110,7 +112,7 @@ class ToolRound:
             if approval.state == "approved":
                 await self._log.commit(self._begin([call], approval))
             else:
-                await self._end(call, refused_by_owner(approval), 0)
+                await self._end(call, Kept(refused_by_owner(approval)), 0)
         return approval
 
     def _begin(
@@ -138,15 +140,23 @@ class ToolRound:
         started_s = time.monotonic()
         try:
             result = await self._runner.run(call, approval)
+            kept = result if isinstance(result, Ask) else await self._keep(call, result)
         except asyncio.CancelledError:
             outcome = await self._runner.outcome_at_stop(call)
             if outcome is not None:
-                await self._end(call, outcome, _ms_since(started_s), approval)
+                await self._end(call, left_behind(outcome), _ms_since(started_s), approval)
             raise
-        if isinstance(result, Ask):
-            await self._park(call, result.reason)
+        if isinstance(kept, Ask):
+            await self._park(call, kept.reason)
         else:
-            await self._end(call, result, _ms_since(started_s), approval)
+            await self._end(call, kept, _ms_since(started_s), approval)
+
+    async def _keep(self, call: PlannedCall, result: ToolResult) -> Kept:
+        request = call.request
+        origin = Origin(
+            self._owner_id, self._turn.session_id, request.server, request.tool, call.id
+        )
+        return await self._keeper.of_tool(result, origin)
 
     async def _park(self, call: PlannedCall, reason: str) -> None:
         """Ask about a call that its server did not run, and run it next when it may."""
@@ -168,15 +178,17 @@ class ToolRound:
     async def _end(
         self,
         call: PlannedCall,
-        result: ToolResult,
+        kept: Kept,
         duration_ms: int,
         approval: Approval | None = None,
     ) -> None:
-        result = with_media_note(result)
+        result = kept.result
         if approval is not None:
             result = replace(result, text=with_changed_arguments(result, approval))
         sources = sources_of(call.definition, result) if call.definition else ()
-        self._log.add(_finished(call, result, duration_ms, sources))
+        for attachment in kept.attachments:
+            self._log.add(attachment_added(attachment, call.id))
+        self._log.add(_finished(call, result, duration_ms, sources, kept.ids))
         self._log_end(call, result, duration_ms)
         self.results[call.id] = result
         self.sources += sources
@@ -186,7 +198,7 @@ class ToolRound:
         was_waiting = is_last and self._is_waiting_stored
 
         def store(conn: Connection) -> None:
-            tool_calls.finish(conn, self._owner_id, call.id, result, duration_ms, sources)
+            tool_calls.finish(conn, self._owner_id, call.id, result, duration_ms, sources, kept.ids)
             follow(conn)
             if was_waiting:
                 turns.end_waiting(conn, self._owner_id, self._turn.id)
@@ -223,7 +235,11 @@ def _started(call: PlannedCall) -> ToolCallStarted:
 
 
 def _finished(
-    call: PlannedCall, result: ToolResult, duration_ms: int, sources: Iterable[str]
+    call: PlannedCall,
+    result: ToolResult,
+    duration_ms: int,
+    sources: Iterable[str],
+    attachment_ids: list[str],
 ) -> ToolCallFinished:
     return ToolCallFinished(
         tool_call_id=call.id,
@@ -231,6 +247,7 @@ def _finished(
         duration_ms=duration_ms,
         text=result.text,
         structured=result.structured,
+        attachments=attachment_ids,
         error=result.error,
         sources=list(sources),
         undoable=result.undo is not None,

@@ -1,11 +1,12 @@
 """What is known of a turn before its first round, or when it goes on after a restart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.chat.history import WireMessage
 from orchestrator.chat.open_round import OpenRound
+from orchestrator.domain.attachments import Attachment
 from orchestrator.domain.chat import Turn
 
 
@@ -19,6 +20,8 @@ class TurnPlan:
     """The message that the first answer hangs under; that of the open round, if there is one."""
     history: list[WireMessage]
     """From the system prompt to the last message, in wire terms."""
+    pictures: Mapping[str, Attachment] = field(default_factory=dict[str, Attachment])
+    """By id: those that `history` names where their data goes."""
     fallback_models: tuple[str, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     owner_texts: Sequence[str] = ()

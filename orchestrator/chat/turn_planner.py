@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from orchestrator.chat.accepting import Accepted
+from orchestrator.chat.attached import FilesOfBranch, sources_in
 from orchestrator.chat.history import CONTINUE, WireMessage, to_wire
 from orchestrator.chat.open_round import WaitingTurn
 from orchestrator.chat.prompts import system_prompt
@@ -25,7 +26,7 @@ class TurnPlanner:
     async def plan(self, owner_id: str, accepted: Accepted) -> TurnPlan:
         """Return the plan of a turn that begins."""
         await self._settle_fleet()
-        turn = accepted.turn
+        turn, files = accepted.turn, FilesOfBranch()
         if accepted.opening is not None:
             history: list[WireMessage] = [{"role": "user", "content": accepted.opening}]
             owner_texts, sources = [accepted.opening], list[str]()
@@ -33,13 +34,15 @@ class TurnPlanner:
             branch = await self._resources.database.read(
                 messages.branch, owner_id, turn.session_id, accepted.parent_message_id
             )
-            history = to_wire(branch)
+            files = await self._resources.attached.of_branch(owner_id, turn.model, branch)
+            history = to_wire(branch, files.parts)
             owner_texts, sources = _typed_in(branch), _read_in(branch)
         return TurnPlan(
             owner_id=owner_id,
             turn=turn,
             parent_message_id=accepted.parent_message_id,
             history=self._wire(turn, history),
+            pictures=files.pictures,
             fallback_models=self._resources.settings.fallback_models,
             parameters=accepted.parameters,
             owner_texts=owner_texts,
@@ -49,15 +52,18 @@ class TurnPlanner:
     async def plan_again(self, waiting: WaitingTurn) -> TurnPlan:
         """Return the plan of a turn that waited for the owner during a restart."""
         await self._settle_fleet()
+        owner_id, turn, branch = waiting.owner_id, waiting.turn, waiting.branch
+        files = await self._resources.attached.of_branch(owner_id, turn.model, branch)
         return TurnPlan(
-            owner_id=waiting.owner_id,
-            turn=waiting.turn,
+            owner_id=owner_id,
+            turn=turn,
             parent_message_id=waiting.open_round.message.id,
-            history=self._wire(waiting.turn, to_wire(waiting.branch)),
+            history=self._wire(turn, to_wire(branch, files.parts)),
+            pictures=files.pictures,
             fallback_models=self._resources.settings.fallback_models,
             parameters=waiting.parameters,
-            owner_texts=_typed_in(waiting.branch),
-            sources=_read_in(waiting.branch),
+            owner_texts=_typed_in(branch),
+            sources=_read_in(branch),
             open_round=waiting.open_round,
         )
 
@@ -82,9 +88,10 @@ def _typed_in(branch: Sequence[Message]) -> list[str]:
 
 
 def _read_in(branch: Sequence[Message]) -> list[str]:
-    return [
-        source
-        for message in branch
-        if message.tool_call is not None
-        for source in message.tool_call.sources
-    ]
+    sources: list[str] = []
+    for message in branch:
+        if message.tool_call is not None:
+            sources += message.tool_call.sources
+        if message.role == "user":
+            sources += sources_in(message.attachments)
+    return sources

@@ -30,8 +30,12 @@ class TurnRows:
         completion: Completion,
         reasoning_ms: int | None,
         calls: Sequence[PlannedCall],
+        image_ids: Sequence[str],
     ) -> None:
-        """Store what the model answered in one round, with its cost and the calls it asked for."""
+        """Store what the model answered in one round, with its cost and the calls it asked for.
+
+        `image_ids` are the attachments that hold the images it made.
+        """
         turn = self._turn
         messages.insert_assistant(
             conn,
@@ -47,6 +51,7 @@ class TurnRows:
             reasoning_details=completion.reasoning_details,
             requested=[call.request for call in calls],
             sources=[{"url": s.url, "title": s.title} for s in completion.sources],
+            attachment_ids=image_ids,
         )
         self._leaf, self._message_id = self._message_id, new_id("msg")
         tool_calls.plan(

@@ -10,8 +10,14 @@ from orchestrator.chat.call_planner import CallPlanner
 from orchestrator.chat.call_runner import CallRunner
 from orchestrator.chat.closing import Ending
 from orchestrator.chat.ending import ending_at_limit
-from orchestrator.chat.events import Notice, SourceAdded, TurnFinished, UsageRecorded
-from orchestrator.chat.history import WireMessage, assistant_message, tool_message
+from orchestrator.chat.events import (
+    Notice,
+    SourceAdded,
+    TurnFinished,
+    UsageRecorded,
+    attachment_added,
+)
+from orchestrator.chat.history import WireMessage, assistant_message, tool_message, with_images
 from orchestrator.chat.judging import Judge
 from orchestrator.chat.limits import Spending
 from orchestrator.chat.open_round import OpenRound
@@ -24,7 +30,7 @@ from orchestrator.chat.turn_clock import TurnClock
 from orchestrator.chat.turn_log import TurnLog
 from orchestrator.chat.turn_plan import TurnPlan
 from orchestrator.chat.turn_rows import TurnRows
-from orchestrator.domain.chat import FinishReason
+from orchestrator.domain.chat import AttachmentShown, FinishReason
 from orchestrator.errors import ModelRefused, ModelUnavailable
 from orchestrator.llm.deltas import (
     Completion,
@@ -36,6 +42,7 @@ from orchestrator.llm.deltas import (
     SourceDelta,
     TextDelta,
 )
+from orchestrator.store.shown_attachments import shown
 
 
 class TurnRunner:
@@ -75,20 +82,22 @@ class TurnRunner:
             self._spending.rounds += 1
             completion, reasoning_ms = await self._ask_model()
             self._add_usage(completion)
+            images = await self._keep_images(completion) if completion.images else []
             if not completion.tool_calls:
-                await self._finish(completion, reasoning_ms)
+                await self._finish(completion, reasoning_ms, images)
                 return None
             calls = await self._planner.plan(completion.tool_calls)
-            await self._run_tools(completion, reasoning_ms, calls)
+            await self._run_tools(completion, reasoning_ms, calls, images)
 
     async def _day_limit(self) -> str | None:
         return await self._resources.day.reached(self._plan.owner_id)
 
     async def _ask_model(self) -> tuple[Completion, int | None]:
         """Stream one round; return what came and how long the model reasoned, in ms."""
+        attached, pictures = self._resources.attached, self._plan.pictures
         request = CompletionRequest(
             model=self._plan.turn.model,
-            messages=self._wire,
+            messages=await attached.with_pictures(self._wire, pictures),
             tools=[] if self._judge.is_quarantined else self._resources.menu.schemas(),
             fallback_models=self._plan.fallback_models,
             parameters=self._plan.parameters,
@@ -122,23 +131,39 @@ class TurnRunner:
             case ModelSwitched(model, reason):
                 self._log.emit(Notice(code="model_switched", message=f"{reason} {model} answers."))
             case ImageDelta():
-                why = "The model sent an image, which this version cannot keep."
-                self._log.emit(Notice(code="image_not_kept", message=why))
+                pass  # An image is shown once it is kept, at the end of the round.
+
+    async def _keep_images(self, completion: Completion) -> list[AttachmentShown]:
+        """Keep what the model drew; add the events that the commit of the round shows."""
+        kept, problems = await self._resources.keeper.of_model(
+            self._plan.owner_id, self._plan.turn.session_id, completion.images
+        )
+        for attachment in kept:
+            self._log.add(attachment_added(attachment))
+        for problem in problems:
+            self._log.add(Notice(code="image_not_kept", message=problem))
+        return [shown(attachment) for attachment in kept]
 
     async def _run_tools(
-        self, completion: Completion, reasoning_ms: int | None, calls: list[PlannedCall]
+        self,
+        completion: Completion,
+        reasoning_ms: int | None,
+        calls: list[PlannedCall],
+        images: list[AttachmentShown],
     ) -> None:
         """Store the round with its calls, run them, and add both to the history."""
         tools = self._round(calls)
         store_start = tools.announce()
 
         def store(conn: Connection) -> None:
-            self._rows.store_round(conn, self._spending.rounds, completion, reasoning_ms, calls)
+            number, ids = self._spending.rounds, [image.id for image in images]
+            self._rows.store_round(conn, number, completion, reasoning_ms, calls, ids)
             store_start(conn)
 
         await self._commit(store, completion)
         requested = [call.request for call in calls]
-        answer = assistant_message(completion.text, requested, completion.reasoning_details)
+        text = with_images(completion.text, images)
+        answer = assistant_message(text, requested, completion.reasoning_details)
         await self._see_through(tools, answer)
 
     async def _go_on(self, open_round: OpenRound) -> None:
@@ -148,7 +173,8 @@ class TurnRunner:
             for request in open_round.requests
         ]
         message = open_round.message
-        answer = assistant_message(message.content, message.tool_calls, message.reasoning_details)
+        text = with_images(message.content, message.attachments)
+        answer = assistant_message(text, message.tool_calls, message.reasoning_details)
         await self._see_through(self._round(calls, open_round), answer)
 
     def _round(self, calls: list[PlannedCall], open_round: OpenRound | None = None) -> ToolRound:
@@ -171,6 +197,7 @@ class TurnRunner:
             clock=self._clock,
             asking=asking,
             runner=self._calls,
+            keeper=self._resources.keeper,
             store_messages=lambda conn: self._rows.store_results(conn, call_ids),
             open_round=open_round,
         )
@@ -194,7 +221,9 @@ class TurnRunner:
             if completion.usage is not None:
                 self._resources.day.add(self._plan.owner_id, completion.usage.cost_microusd)
 
-    async def _finish(self, completion: Completion, reasoning_ms: int | None) -> None:
+    async def _finish(
+        self, completion: Completion, reasoning_ms: int | None, images: list[AttachmentShown]
+    ) -> None:
         if completion.finish_reason == "content_filter":
             why = "The provider's content filter cut this answer off."
             self._log.add(Notice(code="content_filter", message=why))
@@ -206,7 +235,8 @@ class TurnRunner:
         )
 
         def store(conn: Connection) -> None:
-            self._rows.store_round(conn, self._spending.rounds, completion, reasoning_ms, [])
+            number, ids = self._spending.rounds, [image.id for image in images]
+            self._rows.store_round(conn, number, completion, reasoning_ms, [], ids)
             self._rows.store_end(conn, reason, last_seq=last_seq, cost_microusd=cost)
 
         await self._commit(store, completion)

@@ -33,6 +33,17 @@ class Session(Value):
     """Where a search found its words; `\\u0002` and `\\u0003` enclose each hit."""
 
 
+class AttachmentShown(Value):
+    """A file as messages show it."""
+
+    id: str
+    name: str
+    mime: str
+    size_bytes: int
+    deleted: bool = False
+    """True when it is gone; then nothing else is known of it."""
+
+
 class RequestedToolCall(Value):
     """A tool call as the model asked for it."""
 
@@ -69,6 +80,8 @@ class ToolCallRecord(Value):
     undoable: bool = False
     """Whether one click reverses it."""
     undone_at: str | None = None
+    attachments: list[AttachmentShown] = Field(default_factory=list[AttachmentShown])
+    """Files that it returned."""
 
 
 class Message(Value):
@@ -93,6 +106,8 @@ class Message(Value):
     tool_call: ToolCallRecord | None = None
     """Set on messages of role `tool`."""
     sources: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+    attachments: list[AttachmentShown] = Field(default_factory=list[AttachmentShown])
+    """Files that the owner sent along, or that the model made."""
 
 
 class TurnError(Value):

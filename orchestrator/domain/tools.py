@@ -96,6 +96,17 @@ class ToolMedia:
 
 
 @dataclass(frozen=True, slots=True)
+class FileLink:
+    """A file that a server of the fleet left for us: on the server, or with us already."""
+
+    uri: str
+    name: str
+    mime_type: str | None = None
+    attachment_id: str | None = None
+    """Set when its server uploaded it to us."""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolResult:
     """How one tool call ended. `text` is what the model reads, already capped."""
 
@@ -107,6 +118,9 @@ class ToolResult:
     """One sentence for the person, set exactly when `status` is not `done`."""
     error_code: str | None = None
     undo: UndoCall | None = None
+    links: tuple[FileLink, ...] = ()
+    whole_text: str | None = None
+    """The text before it was capped; None when nothing was cut."""
 
 
 @dataclass(frozen=True, slots=True)

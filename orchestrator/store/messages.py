@@ -1,5 +1,6 @@
 """Rows of `messages`: a tree per session; a branch is the path from a leaf to the root."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
@@ -8,7 +9,9 @@ from orchestrator.domain.chat import Message, RequestedToolCall
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.errors import NotFound
+from orchestrator.store import shown_attachments
 from orchestrator.store.schema import messages, tool_calls
+from orchestrator.store.shown_attachments import ShownFiles
 from orchestrator.store.tool_calls import record_of
 
 _EMPTY: dict[str, Any] = {
@@ -19,6 +22,7 @@ _EMPTY: dict[str, Any] = {
     "tool_calls": [],
     "tool_call_id": None,
     "sources": [],
+    "attachments": [],
 }
 _CALL_COLUMNS = [column.label(f"call_{column.name}") for column in tool_calls.c]
 # Statements of every turn are built once: building costs more than running them.
@@ -40,10 +44,19 @@ def insert_user(
     parent_id: str | None,
     turn_id: str,
     text: str,
+    attachment_ids: Sequence[str] = (),
 ) -> None:
-    """Store what the owner wrote."""
-    place = {"session_id": session_id, "parent_id": parent_id, "turn_id": turn_id}
-    _insert(conn, owner_id, {"id": message_id, **place, "role": "user", "content": text})
+    """Store what the owner wrote, and the files that came with it."""
+    row = {
+        "id": message_id,
+        "session_id": session_id,
+        "parent_id": parent_id,
+        "turn_id": turn_id,
+        "role": "user",
+        "content": text,
+        "attachments": list(attachment_ids),
+    }
+    _insert(conn, owner_id, row)
 
 
 def insert_assistant(
@@ -61,6 +74,7 @@ def insert_assistant(
     reasoning_details: list[dict[str, Any]] | None = None,
     requested: list[RequestedToolCall] | None = None,
     sources: list[dict[str, Any]] | None = None,
+    attachment_ids: Sequence[str] = (),
 ) -> None:
     """Store what the model answered in one round."""
     row = {
@@ -76,6 +90,7 @@ def insert_assistant(
         "reasoning_details": reasoning_details or [],
         "tool_calls": [call.model_dump() for call in requested or []],
         "sources": sources or [],
+        "attachments": list(attachment_ids),
     }
     _insert(conn, owner_id, row)
 
@@ -105,7 +120,7 @@ def branch(
     conn: Connection, owner_id: str, session_id: str, leaf_message_id: str | None
 ) -> list[Message]:
     """Return the path from the root to `leaf_message_id`, oldest first."""
-    return [_message(row) for row in _branch_rows(conn, owner_id, session_id, leaf_message_id)]
+    return _messages(conn, owner_id, _branch_rows(conn, owner_id, session_id, leaf_message_id))
 
 
 def page(
@@ -131,7 +146,7 @@ def page(
     start = max(0, len(rows) - limit)
     while start > 0 and rows[start].role != "user":
         start -= 1
-    items = [_message(row) for row in rows[start:]]
+    items = _messages(conn, owner_id, rows[start:])
     return items, (items[0].id if start > 0 else None)
 
 
@@ -189,7 +204,17 @@ def _branch_rows(
     return path
 
 
-def _message(row: Row[Any]) -> Message:
+def _messages(conn: Connection, owner_id: str, rows: Sequence[Row[Any]]) -> list[Message]:
+    ids = [
+        attachment_id
+        for row in rows
+        for attachment_id in (*row.attachments, *(row.call_attachments or ()))
+    ]
+    files = shown_attachments.find(conn, owner_id, ids)
+    return [_message(row, files) for row in rows]
+
+
+def _message(row: Row[Any], files: ShownFiles) -> Message:
     return Message(
         id=row.id,
         session_id=row.session_id,
@@ -203,6 +228,7 @@ def _message(row: Row[Any]) -> Message:
         reasoning_ms=row.reasoning_ms,
         reasoning_details=row.reasoning_details,
         tool_calls=row.tool_calls,
-        tool_call=record_of(row, "call_") if row.tool_call_id else None,
+        tool_call=record_of(row, files, "call_") if row.tool_call_id else None,
         sources=row.sources,
+        attachments=shown_attachments.pick(files, row.attachments),
     )

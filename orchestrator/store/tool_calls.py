@@ -12,7 +12,9 @@ from orchestrator.domain.chat import RequestedToolCall, ToolCallRecord
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.domain.tools import Effect, ToolResult, UndoCall
 from orchestrator.errors import NotFound
+from orchestrator.store import shown_attachments
 from orchestrator.store.schema import tool_calls
+from orchestrator.store.shown_attachments import ShownFiles
 
 # Statements of every tool call are built once: building costs more than running them.
 _INSERT = tool_calls.insert()
@@ -22,7 +24,10 @@ _FINISH = (
     .values(
         {
             name: bindparam(f"new_{name}")
-            for name in ("state", "text", "structured", "error", "duration_ms", "sources", "undo")
+            for name in (
+                *("state", "text", "structured", "error", "duration_ms", "sources", "undo"),
+                "attachments",
+            )
         }
     )
 )
@@ -98,6 +103,7 @@ def finish(
     result: ToolResult,
     duration_ms: int,
     sources: Sequence[str] = (),
+    attachment_ids: Sequence[str] = (),
 ) -> None:
     """Store how a call ended; `sources` say where foreign text in its result came from."""
     conn.execute(
@@ -112,6 +118,7 @@ def finish(
             "new_duration_ms": duration_ms,
             "new_sources": list(sources),
             "new_undo": asdict(result.undo) if result.undo else None,
+            "new_attachments": list(attachment_ids),
         },
     )
 
@@ -122,8 +129,9 @@ def of_turn(conn: Connection, owner_id: str, turn_id: str) -> list[ToolCallRecor
         select(tool_calls)
         .where(tool_calls.c.owner_id == owner_id, tool_calls.c.turn_id == turn_id)
         .order_by(tool_calls.c.round, tool_calls.c.id)
-    )
-    return [record_of(row) for row in rows]
+    ).all()
+    files = shown_attachments.find(conn, owner_id, (id_ for row in rows for id_ in row.attachments))
+    return [record_of(row, files) for row in rows]
 
 
 def rounds_of_turn(conn: Connection, owner_id: str, turn_id: str) -> int:
@@ -137,7 +145,8 @@ def rounds_of_turn(conn: Connection, owner_id: str, turn_id: str) -> int:
 
 def get(conn: Connection, owner_id: str, tool_call_id: str) -> ToolCallRecord:
     """Return the call. Raises NotFound."""
-    return record_of(_row(conn, owner_id, tool_call_id))
+    row = _row(conn, owner_id, tool_call_id)
+    return record_of(row, shown_attachments.find(conn, owner_id, row.attachments))
 
 
 def undo_of(conn: Connection, owner_id: str, tool_call_id: str) -> UndoCall | None:
@@ -155,8 +164,8 @@ def note_undone(conn: Connection, owner_id: str, tool_call_id: str) -> None:
     )
 
 
-def record_of(row: Row[Any], prefix: str = "") -> ToolCallRecord:
-    """Return the record in `row`, whose columns carry `prefix`."""
+def record_of(row: Row[Any], files: ShownFiles, prefix: str = "") -> ToolCallRecord:
+    """Return the record in `row`, whose columns carry `prefix`; `files` has those it names."""
     state, undone_at = getattr(row, prefix + "state"), getattr(row, prefix + "undone_at")
     has_undo = getattr(row, prefix + "undo") is not None
     return ToolCallRecord(
@@ -176,6 +185,7 @@ def record_of(row: Row[Any], prefix: str = "") -> ToolCallRecord:
         sources=getattr(row, prefix + "sources"),
         undoable=state == "done" and has_undo and undone_at is None,
         undone_at=undone_at,
+        attachments=shown_attachments.pick(files, getattr(row, prefix + "attachments")),
     )
 
 

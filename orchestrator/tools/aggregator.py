@@ -5,7 +5,7 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,7 @@ from orchestrator.tools.failures import ExchangeFailed, unreadable
 from orchestrator.tools.pins import PinStore, ToolChange, ToolPins
 from orchestrator.tools.records import AuditRows, CallRecord, ServerRecords
 from orchestrator.tools.results import tool_result
+from orchestrator.tools.server_files import read_file
 
 logger = logging.getLogger(__name__)
 
@@ -187,6 +188,13 @@ class MCPToolAggregator:
             return await self._records.call_record(config, call_id)
         except ExchangeFailed as failure:
             raise unreadable(config, failure) from failure
+
+    def file_chunks(self, server: str, uri: str) -> AsyncGenerator[bytes]:
+        """Return the bytes of a file that a result of the server links to.
+
+        Raises NotFound when no such server is configured; iterating raises ToolError.
+        """
+        return read_file(self._configured(server), uri, self._around.ssl_context)
 
     async def reconfigure(self, configs: Iterable[ServerConfig]) -> None:
         """Apply another list of servers; calls in flight on servers that leave may end first."""

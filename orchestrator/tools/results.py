@@ -18,15 +18,17 @@ from mcp.types import (
     TextResourceContents,
 )
 
-from orchestrator.domain.tools import ToolMedia, ToolResult
+from orchestrator.domain.tools import FileLink, ToolMedia, ToolResult
 from orchestrator.tools.call_meta import undo_in
 from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.gate_errors import gate_error_in
+from orchestrator.tools.server_files import file_link
 
 MAX_TEXT_LENGTH = 32_000
 MAX_STRUCTURED_BYTES = 256 * 1024
 MAX_MEDIA_BYTES = 6 * 1024 * 1024
 MAX_MEDIA = 16
+MAX_LINKS = 20
 _MAX_ERROR_LENGTH = 300
 _MAX_MIME_LENGTH = 100
 
@@ -34,21 +36,23 @@ _MAX_MIME_LENGTH = 100
 def tool_result(result: CallToolResult, server: ServerConfig) -> ToolResult:
     """Return the result in our words; text is capped, media are decoded, data comes once.
 
+    What is to be kept as files is not in the text: who keeps them names them there.
     Only a server of the fleet is believed about why it ran nothing and how to undo.
     """
     if server.trust != "fleet":
-        return _plain_result(result)
+        return _plain_result(result, server)
     refusal = gate_error_in(result)
     if refusal is not None:
         text = capped_text(refusal.message)
         error = text[:_MAX_ERROR_LENGTH]
         return ToolResult(refusal.status, text, refusal.structured, (), error, refusal.code)
-    return replace(_plain_result(result), undo=undo_in(result, server))
+    return replace(_plain_result(result, server), undo=undo_in(result, server))
 
 
-def _plain_result(result: CallToolResult) -> ToolResult:
+def _plain_result(result: CallToolResult, server: ServerConfig) -> ToolResult:
     lines: list[str] = []
     media: list[ToolMedia] = []
+    links: list[FileLink] = []
     for block in result.content:
         match block:
             case TextContent():
@@ -56,7 +60,7 @@ def _plain_result(result: CallToolResult) -> ToolResult:
             case ImageContent() | AudioContent():
                 _add_media(media, lines, block.data, block.mime_type, None)
             case ResourceLink():
-                lines.append(_link_line(block))
+                _add_link(links, lines, block, server)
             case EmbeddedResource():
                 _add_resource(media, lines, block.resource)
             case _:
@@ -65,12 +69,24 @@ def _plain_result(result: CallToolResult) -> ToolResult:
     text = "\n".join(lines)
     if data is not None and not _says_the_same(text, result.structured_content):
         text = f"{text}\n{data}" if text else data
-    text = capped_text(text)
+    whole, text = text, capped_text(text)
+    told = ToolResult(
+        "done",
+        text,
+        structured,
+        tuple(media),
+        links=tuple(links),
+        whole_text=None if whole == text else whole,
+    )
     if not result.is_error:
-        return ToolResult("done", text, structured, tuple(media))
+        return told
     error = next((line for line in text.splitlines() if line.strip()), "the tool reported an error")
-    return ToolResult(
-        "failed", text or error, structured, tuple(media), error[:_MAX_ERROR_LENGTH], "tool_failed"
+    return replace(
+        told,
+        status="failed",
+        text=text or error,
+        error=error[:_MAX_ERROR_LENGTH],
+        error_code="tool_failed",
     )
 
 
@@ -104,7 +120,6 @@ def _add_media(
         lines.append(f"[left out: {mime_type}, because its data is not base64]")
         return
     media.append(ToolMedia(mime_type, content, name))
-    lines.append(f"[attached: {mime_type}, {len(content):,} bytes]")
 
 
 def _add_resource(media: list[ToolMedia], lines: list[str], resource: ResourceContents) -> None:
@@ -113,6 +128,16 @@ def _add_resource(media: list[ToolMedia], lines: list[str], resource: ResourceCo
     elif isinstance(resource, BlobResourceContents):
         name = str(resource.uri).rstrip("/").rpartition("/")[2]
         _add_media(media, lines, resource.blob, resource.mime_type, name or None)
+
+
+def _add_link(
+    links: list[FileLink], lines: list[str], block: ResourceLink, server: ServerConfig
+) -> None:
+    link = file_link(block, server)
+    if link is None or len(links) >= MAX_LINKS:
+        lines.append(_link_line(block))
+    else:
+        links.append(link)
 
 
 def _link_line(link: ResourceLink) -> str:

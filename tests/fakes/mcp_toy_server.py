@@ -15,8 +15,10 @@ from mcp.types import (
     ElicitRequestFormParams,
     ImageContent,
     InputRequiredResult,
+    ResourceLink,
 )
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 ONE_PIXEL_PNG = base64.b64decode(
@@ -31,6 +33,7 @@ def build_server(options: argparse.Namespace) -> FastMCP:
     server = FastMCP("toy", version=options.version, instructions="A toy server for tests.")
     journal = Path(options.journal)
     _add_plain_tools(server)
+    _add_files(server)
     _add_tools_with_effects(server, journal)
     for number in range(options.many_tools):
         server.tool(_numbered(number), name=f"tool_{number:03}", annotations=READ_ONLY)
@@ -80,6 +83,29 @@ def _add_plain_tools(server: FastMCP) -> None:
         """Return what came with the call, apart from what MCP itself puts there."""
         came = dict(ctx.request_context.meta or {})
         return {"flotilla": {key: came[key] for key in came if key.startswith("flotilla/")}}
+
+
+def _add_files(server: FastMCP) -> None:
+    @server.tool(annotations=READ_ONLY)
+    def rows(number: int) -> dict[str, list[dict[str, int]]]:
+        """Return so many rows."""
+        return {"rows": [{"row": row} for row in range(number)]}
+
+    @server.tool(annotations=READ_ONLY)
+    def linked(uri: str, attachment_id: str = "") -> ToolResult:
+        """Return a link to a file."""
+        meta = {"flotilla/attachment_id": attachment_id} if attachment_id else None
+        link = ResourceLink(type="resource_link", uri=uri, name="picture.png", _meta=meta)
+        return ToolResult(content=[link])
+
+    @server.custom_route("/files/{name}", methods=["GET"])
+    async def content(request: Request) -> Response:
+        """Every file is a picture but the one that has moved; nobody may show a token."""
+        if request.path_params["name"] == "moved":
+            return RedirectResponse("/files/picture")
+        if "authorization" in request.headers:
+            return Response(status_code=400)
+        return Response(ONE_PIXEL_PNG, media_type="image/png")
 
 
 def _add_tools_with_effects(server: FastMCP, journal: Path) -> None:

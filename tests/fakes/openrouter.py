@@ -41,6 +41,7 @@ from tests.fakes.openrouter_signal import Gate, Signal
 
 API_KEY = "sk-or-test"
 SCRIPT_MODEL = "fake/script"
+INPUTS = ["text", "image"]
 MODELS = ("fake/text", "fake/tool", "fake/parallel", "fake/reasoning", SCRIPT_MODEL)
 
 
@@ -311,7 +312,7 @@ def _model_entry(model: str) -> dict[str, Any]:
         "name": f"Fake: {model.removeprefix('fake/')}",
         "created": 1_790_000_000,
         "context_length": 128_000,
-        "architecture": {"input_modalities": ["text", "image"], "output_modalities": ["text"]},
+        "architecture": {"input_modalities": INPUTS, "output_modalities": ["text"]},
         "pricing": {"prompt": "0.000001", "completion": "0.000002", "request": "0"},
         "supported_parameters": ["tools", "temperature", "reasoning"],
     }

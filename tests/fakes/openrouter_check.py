@@ -1,5 +1,7 @@
 """Refuses every request that the vendor would refuse, and some that it would let pass."""
 
+import base64
+import binascii
 import re
 from typing import Any
 
@@ -32,6 +34,12 @@ _MESSAGE_FIELDS = {
         "images",
     },
     "tool": {"role", "content", "tool_call_id", "name"},
+}
+_PICTURES = {
+    "image/png": b"\x89PNG\r\n\x1a\n",
+    "image/jpeg": b"\xff\xd8\xff",
+    "image/webp": b"RIFF",
+    "image/gif": b"GIF8",
 }
 _RANGES = {
     "temperature": (0, 2),
@@ -119,6 +127,29 @@ def _check_parts(parts: list[Any], place: str) -> None:
         kind = part.get("type") if isinstance(part, dict) else None
         known = kind in ("text", "image_url", "file", "input_audio")
         _demand(known and kind in part, f"{place}.content has a bad part {part!r:.80}")
+        _demand(set(part) == {"type", kind}, f"{place}.content: unknown fields {sorted(part)}")
+        if kind == "text":
+            text = part["text"]
+            _demand(isinstance(text, str) and text, f"{place}.content has an empty text part")
+        elif kind == "image_url":
+            _check_picture(part["image_url"], place)
+
+
+def _check_picture(picture: Any, place: str) -> None:
+    right = isinstance(picture, dict) and {"url"} <= set(picture) <= {"url", "detail"}
+    _demand(right and isinstance(picture["url"], str), f"{place}: image_url needs a url")
+    url = picture["url"]
+    if url.startswith("https://"):
+        return
+    head, _, data = url.partition(",")
+    mime = head.removeprefix("data:").removesuffix(";base64")
+    _demand(head == f"data:{mime};base64", f"{place}: neither a data URL nor https: {url:.60}")
+    _demand(mime in _PICTURES, f"{place}: pictures cannot be {mime!r}")
+    try:
+        content = base64.b64decode(data, validate=True)
+    except binascii.Error as error:
+        raise Invalid(f"{place}: the data of the picture is not base64") from error
+    _demand(content.startswith(_PICTURES[mime]), f"{place}: the picture is no {mime}")
 
 
 def _check_calls(message: dict[str, Any], place: str) -> None:

@@ -1,5 +1,6 @@
 """The chat routes over real sockets against the real process."""
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import httpx2
 import pytest
 
 from tests.fakes.mcp_servers import ServerProcess, toy_server
+from tests.fakes.mcp_toy_server import ONE_PIXEL_PNG
 from tests.fakes.openrouter import SCRIPT_MODEL, FakeOpenRouter, Gate, running_fake
 from tests.fakes.openrouter_rounds import Call, calls, text
 from tests.installation import Installation, running
@@ -139,6 +141,8 @@ def test_two_tabs_follow_the_same_turn(http: httpx2.Client, fake: FakeOpenRouter
         ({"message": "x", "session_id": "ses_none"}, 404, None),
         ({"message": "x", "parent_message_id": "msg_none"}, 404, None),
         ({"message": "x", "attachment_ids": ["att_none"]}, 404, None),
+        ({"message": "", "attachment_ids": ["att_none"]}, 404, None),
+        ({"message": "x", "attachment_ids": ["att_none"] * 21}, 422, "attachment_ids"),
         ({"message": "\ud800"}, 422, "message"),
     ],
 )
@@ -155,6 +159,29 @@ def test_a_wrong_request_is_told_which_field(
     assert answer.headers["content-type"] == "application/problem+json"
     if field:
         assert [error["field"] for error in problem["errors"]] == [field]
+
+
+def test_an_uploaded_file_goes_along_with_a_message(
+    http: httpx2.Client, fake: FakeOpenRouter
+) -> None:
+    fake.script(text("A pixel."))
+    files = {"file": ("pixel.png", ONE_PIXEL_PNG, "image/png")}
+    uploaded = http.post("/api/uploads", files=files).json()["items"][0]
+    answer = say(http, "", attachment_ids=[uploaded["id"]])
+    assert answer.status_code == 200
+    url = fake.received[-1].messages[-1]["content"][1]["image_url"]["url"]
+    assert url == f"data:image/png;base64,{base64.b64encode(ONE_PIXEL_PNG).decode()}"
+    session = http.get("/api/sessions").json()["items"][0]
+    shown = http.get(f"/api/sessions/{session['id']}/messages").json()["items"][0]["attachments"]
+    assert shown == [
+        {
+            "id": uploaded["id"],
+            "name": "pixel.png",
+            "mime": "image/png",
+            "size_bytes": len(ONE_PIXEL_PNG),
+            "deleted": False,
+        }
+    ]
 
 
 def test_a_busy_session_refuses_a_second_message(http: httpx2.Client, fake: FakeOpenRouter) -> None:

@@ -11,14 +11,17 @@ from sqlalchemy import Connection
 
 from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
+from orchestrator.attachments.local_blobs import LocalBlobStore
+from orchestrator.attachments.uploads import Attachments
 from orchestrator.chat.accepting import NewTurn
 from orchestrator.chat.limits import TurnLimits
 from orchestrator.chat.orchestrator import ChatOrchestrator
 from orchestrator.chat.resources import ChatSettings
 from orchestrator.domain.approvals import Approval, Decision
-from orchestrator.domain.chat import ToolCallRecord, Turn
+from orchestrator.domain.attachments import Attachment
+from orchestrator.domain.chat import Message, ToolCallRecord, Turn
 from orchestrator.llm.openrouter import OpenRouterClient
-from orchestrator.store import standing_approvals, tool_calls, turns
+from orchestrator.store import messages, sessions, standing_approvals, tool_calls, turns
 from orchestrator.store.database import Database
 from orchestrator.store.migrate import migrate
 from orchestrator.store.principals import ensure_owner
@@ -28,6 +31,7 @@ from orchestrator.tools.pin_file import PinFile
 from tests.fakes.effects import EffectsServer, running_effects
 from tests.fakes.mcp_servers import ServerProcess, toy_server
 from tests.fakes.openrouter import API_KEY, SCRIPT_MODEL, FakeOpenRouter, running_fake
+from tests.orchestrator.chat.files import chunks_of, opened_files
 from tests.orchestrator.chat.stream import Event, decoded
 
 
@@ -38,9 +42,10 @@ class Chat:
     orchestrator: ChatOrchestrator
     database: Database
     owner_id: str
-    fake: FakeOpenRouter
+    fake: FakeOpenRouter | Any
     inbox: Inbox
     aggregator: MCPToolAggregator
+    files: Attachments
     turns: list[Turn] = field(default_factory=list)
 
     async def send(self, text: str | None, **more: Any) -> Turn:
@@ -49,6 +54,16 @@ class Chat:
         )
         self.turns.append(turn)
         return turn
+
+    async def attach(self, content: bytes, name: str) -> Attachment:
+        """Upload a file."""
+        return await self.files.save(self.owner_id, chunks_of(content), name=name, source="upload")
+
+    async def branch(self, session_id: str) -> list[Message]:
+        session = await self.database.read(sessions.get, self.owner_id, session_id)
+        return await self.database.read(
+            messages.branch, self.owner_id, session_id, session.leaf_message_id
+        )
 
     async def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[Event]:
         batches = await self.orchestrator.follow(self.owner_id, turn_id, after, idle_s=30)
@@ -118,14 +133,18 @@ def fake() -> Iterator[FakeOpenRouter]:
 @asynccontextmanager
 async def running_chat(
     folder: Path,
-    fake: FakeOpenRouter,
+    fake: FakeOpenRouter | str,
     toy_url: str | None,
     limits: TurnLimits | None = None,
     *,
     effects: EffectsServer | None = None,
+    store: type[LocalBlobStore] = LocalBlobStore,
     **more: Any,
 ) -> AsyncIterator[Chat]:
-    """The same folder again is a restart; `more` are fields of ChatSettings."""
+    """The same folder again is a restart; `fake` may be the URL of one in another process.
+
+    `more` are fields of ChatSettings.
+    """
     path = folder / "chat_sessions.db"
     migrate(path)
     database = Database(path)
@@ -147,14 +166,18 @@ async def running_chat(
         cache_dir=folder / "cache",
         pins=PinFile(folder / "tool_pins.json"),
     )
-    llm = OpenRouterClient(fake.base_url, API_KEY, retry_delay_s=0.01)
+    model_url = fake if isinstance(fake, str) else fake.base_url
+    llm = OpenRouterClient(model_url, API_KEY, retry_delay_s=0.01)
     inbox, grants = Inbox(database), GrantKeys(effects.data_dir if effects else folder)
     async with llm, aggregator, inbox:
         assert await aggregator.wait_until_settled(10)
-        async with ChatOrchestrator(
-            settings, folder, database, llm, aggregator, inbox, grants
-        ) as orchestrator:
-            yield Chat(orchestrator, database, owner.id, fake, inbox, aggregator)
+        async with (
+            opened_files(folder, database, store) as files,
+            ChatOrchestrator(
+                settings, folder, database, llm, aggregator, inbox, grants, files
+            ) as orchestrator,
+        ):
+            yield Chat(orchestrator, database, owner.id, fake, inbox, aggregator, files)
     await database.close()
 
 

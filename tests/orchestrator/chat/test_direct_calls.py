@@ -30,6 +30,7 @@ from orchestrator.tools.pin_file import PinFile
 from tests.fakes.effects import EffectsServer, running_effects
 from tests.fakes.mcp_servers import ServerProcess, toy_server
 from tests.fakes.mcp_waiting import eventually
+from tests.orchestrator.chat.files import opened_files
 
 YES = Decision(approve=True, by="web")
 SETTINGS = ChatSettings(
@@ -123,8 +124,9 @@ async def open_desk(
         assert await aggregator.wait_until_settled(20)
         inbox = await stack.enter_async_context(Inbox(database))
         grants = GrantKeys(effects.data_dir)
+        files = await stack.enter_async_context(opened_files(folder, database))
         calls = await stack.enter_async_context(
-            DirectCalls(SETTINGS, database, aggregator, inbox, grants)
+            DirectCalls(SETTINGS, database, aggregator, inbox, grants, files)
         )
         yield Desk(database, owner.id, aggregator, inbox, calls)
 

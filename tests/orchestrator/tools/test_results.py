@@ -57,7 +57,7 @@ def test_data_too_large_for_programs_stays_with_the_model():
     assert "are left out]" in huge.text
 
 
-def test_media_are_decoded_and_named_in_the_text():
+def test_media_are_decoded_for_who_keeps_and_names_them():
     image = {"type": "image", "data": base64.b64encode(b"png").decode(), "mimeType": "image/png"}
     blob = {"uri": "file:///tmp/a.pdf", "blob": "cGRm", "mimeType": "application/pdf"}
     both = result(image, {"type": "resource", "resource": blob})
@@ -65,7 +65,7 @@ def test_media_are_decoded_and_named_in_the_text():
         ToolMedia("image/png", b"png"),
         ToolMedia("application/pdf", b"pdf", "a.pdf"),
     )
-    assert both.text == "[attached: image/png, 3 bytes]\n[attached: application/pdf, 3 bytes]"
+    assert both.text == ""
 
 
 def test_media_that_cannot_be_decoded_or_are_too_many_are_left_out_with_a_note():
