@@ -11,6 +11,7 @@ from orchestrator.settings import (
     unknown_variables,
     variable_of,
 )
+from servers.kit.gate.journal import KEPT_S
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -84,6 +85,14 @@ def test_origins_are_read_as_browsers_write_them(tmp_path, written, read):
 def test_what_is_not_an_origin_is_refused(tmp_path, origin):
     with pytest.raises(InvalidSettings):
         load_settings(env_file(tmp_path, f"FLOTILLA_PUBLIC_ORIGINS={origin}\n"))
+
+
+def test_an_approval_lives_no_longer_than_servers_remember_calls(tmp_path):
+    longest_h = KEPT_S // 3_600
+    given = env_file(tmp_path, f"FLOTILLA_APPROVAL_LIFETIME_H={longest_h}\n")
+    assert load_settings(given).approval_lifetime_h == longest_h
+    with pytest.raises(InvalidSettings):
+        load_settings(env_file(tmp_path, f"FLOTILLA_APPROVAL_LIFETIME_H={longest_h + 1}\n"))
 
 
 def test_every_setting_is_described():
