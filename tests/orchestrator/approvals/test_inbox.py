@@ -120,6 +120,16 @@ async def test_the_deadline_wakes_who_waits(database: Database) -> None:
         assert (await database.read(approvals.get, ANN, far.id)).state == "pending"
 
 
+async def test_a_decision_after_the_deadline_is_too_late_even_before_the_row_says_so(
+    database: Database,
+) -> None:
+    approval = await kept(database, expires_at="2026-11-20T10:00:00.000Z")
+    for decision in (YES, NO):
+        with pytest.raises(Conflict, match="expired at"):
+            await database.write(approvals.decide, ANN, approval.id, decision)
+    assert (await database.read(approvals.get, ANN, approval.id)).state == "pending"
+
+
 async def test_what_fell_due_while_nobody_ran_expires_at_the_start(database: Database) -> None:
     approval = await kept(database, expires_at="2026-11-20T10:00:00.000Z")
     async with Inbox(database) as inbox:
