@@ -76,9 +76,7 @@ class Attachments:
         """
         body = _Body(chunks, self.max_size_bytes)
         name = _with_ending(clean_name(name), declared_mime)
-        head = await body.head()
-        total_size = len(head) if body.has_ended else None
-        mime = sniff(head[:HEAD_BYTES], name=name, total_size=total_size or len(head) + 1)
+        mime = await body.mime(name)
         now = now_rfc3339()
         coming = Attachment(
             id=new_id("att"),
@@ -194,37 +192,39 @@ class _Body:
     def __init__(self, chunks: AsyncIterable[bytes], max_bytes: int) -> None:
         self._chunks: AsyncIterator[bytes] = aiter(chunks)
         self._max_bytes = max_bytes
-        self._held = bytearray()
+        self._held = b""
         self._hash = hashlib.sha256()
-        self.has_ended = False
 
     @property
     def sha256(self) -> str:
         """The hash of what was given out so far."""
         return self._hash.hexdigest()
 
-    async def head(self) -> bytes:
-        """Return more than HEAD_BYTES, or all there is; `all` gives them once more."""
-        while len(self._held) <= HEAD_BYTES and not self.has_ended:
+    async def mime(self, name: str) -> str:
+        """Return the type of what comes; `all` still yields all of it. Raises as `sniff`."""
+        held = bytearray()
+        size = None
+        while len(held) < HEAD_BYTES and size is None:
             chunk = await anext(self._chunks, None)
             if chunk is None:
-                self.has_ended = True
+                size = len(held)
             else:
-                self._held += chunk
-        return bytes(self._held)
+                held += chunk
+        self._held = bytes(held)
+        return sniff(self._held[:HEAD_BYTES], name=name, total_size=size or len(held) + 1)
 
     async def all(self) -> AsyncGenerator[bytes, None]:
         """Yield everything. Raises TooLarge as soon as it is."""
         size = 0
-        held, self._held = bytes(self._held), bytearray()
-        chunk: bytes | None = held
+        chunk: bytes | None = self._held
+        self._held = b""
         while chunk is not None:
             size += len(chunk)
             if size > self._max_bytes:
                 raise TooLarge(f"The file is larger than {self._max_bytes:,} bytes, the limit.")
             self._hash.update(chunk)
             yield chunk
-            chunk = None if self.has_ended else await anext(self._chunks, None)
+            chunk = await anext(self._chunks, None)
 
 
 def _with_ending(name: str, declared_mime: str | None) -> str:
