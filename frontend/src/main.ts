@@ -1,6 +1,6 @@
 import { mount } from 'svelte';
 import App from './App.svelte';
-import { opened } from './lib/chat/later';
+import { filed, opened } from './lib/chat/later';
 import { loader } from './lib/md/loader.svelte';
 import './styles/index.css';
 
@@ -9,3 +9,4 @@ if (!target) throw new Error('index.html has no #app');
 mount(App, { target });
 void loader.load();
 void opened.load();
+void filed.load();

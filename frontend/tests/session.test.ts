@@ -1,6 +1,8 @@
 // @vitest-environment happy-dom
 import { beforeEach, expect, test, vi } from 'vitest';
+import { FileRoutes } from '../src/lib/api/files';
 import type { ChatEvent, Message, MessagePage, Turn } from '../src/lib/api/types';
+import { Drafts } from '../src/lib/chat/draft.svelte';
 import { lineEntries } from '../src/lib/chat/line';
 import { ChatSession } from '../src/lib/chat/session.svelte';
 import { foldMessages } from '../src/lib/chat/stored';
@@ -66,10 +68,10 @@ const storedSession = () => json({ id: 's', title: 'T', leaf_message_id: 'a-t' }
 test('a message is on the page before it is sent, and its draft goes when it arrived', async () => {
 	const { api } = scriptedApi(() => eventStream(numbered), storedSession);
 	const session = new ChatSession(api, null, listener);
-	session.write(' Hi ');
+	session.draft.write(' Hi ');
 	session.send();
 	expect(session.turns[0]).toMatchObject({ userText: 'Hi', state: 'sending' });
-	expect([session.draft, localStorage.getItem('flotilla.draft.new')]).toEqual(['', 'Hi']);
+	expect([session.draft.text, localStorage.getItem('flotilla.draft.new')]).toEqual(['', 'Hi']);
 	await vi.waitFor(() => expect(listener.onTurnEnded).toHaveBeenCalledOnce());
 	expect(session.turns[0]).toMatchObject({ state: 'finished', answer: 'Hello' });
 	expect(listener.onCreated).toHaveBeenCalledExactlyOnceWith('s');
@@ -81,7 +83,7 @@ test('a refused message can be sent again under the same id, or taken back', asy
 	const refuse = () => json({ code: 'turn_running', detail: 'Another answer is running.' }, 409);
 	const { api, calls } = scriptedApi(refuse, refuse);
 	const session = new ChatSession(api, 's', listener);
-	session.write('Hi');
+	session.draft.write('Hi');
 	session.send();
 	const [turn] = session.turns;
 	if (!turn) return expect.unreachable();
@@ -92,7 +94,7 @@ test('a refused message can be sent again under the same id, or taken back', asy
 	const ids = calls.map(({ body }) => (body as { client_message_id: string }).client_message_id);
 	expect(new Set(ids).size).toBe(1);
 	session.withdraw(turn);
-	expect([session.turns, session.draft]).toEqual([[], 'Hi']);
+	expect([session.turns, session.draft.text]).toEqual([[], 'Hi']);
 });
 
 test('a running turn is folded from its log and not from the store', async () => {
@@ -200,6 +202,98 @@ test('stored rounds become one line with their calls in order', () => {
 	]);
 	expect(turn).toMatchObject({ state: 'interrupted', durationMs: 4000, costMicrousd: 5 });
 	expect(turn?.sources).toEqual([{ url: 'https://example.org', title: 'https://example.org' }]);
+});
+
+const FILE = { id: 'att_1', name: 'a.png', mime: 'image/png', size_bytes: 9 };
+
+test('stored files stand where live ones do, and keep their call in sight', () => {
+	const withFile = (id: string, attachments = [FILE]) => {
+		const stored = toolMessage(id, 'done');
+		return { ...stored, tool_call: { ...stored.tool_call, attachments } } as Message;
+	};
+	const [turn] = foldMessages(
+		[
+			{ ...message('u-t', 'user', { content: '' }), attachments: [FILE] } as Message,
+			message('a1', 'assistant', { tool_calls: ['c1', 'c2', 'c3'].map((id) => call(id)) }),
+			...['c1', 'c2', 'c3'].map((id) => withFile(id)),
+			{ ...message('a2', 'assistant', { content: 'Look.' }), attachments: [FILE] } as Message,
+		],
+		[turnRow('t', 'finished')],
+	);
+	expect(turn).toMatchObject({ userText: '', userFiles: [FILE] });
+	expect(turn?.files).toHaveLength(5);
+	const kinds = lineEntries(turn?.parts ?? [], true).map(({ kind }) => kind);
+	expect(kinds).toEqual(['call', 'call', 'call', 'text', 'files']);
+});
+
+/** A chat whose uploads end when the test says so. */
+function uploading(answers: Parameters<typeof scriptedApi>) {
+	const { api, calls } = scriptedApi(...answers);
+	const settles: { resolve: (file: typeof FILE) => void; reject: (error: Error) => void }[] = [];
+	vi.spyOn(FileRoutes.prototype, 'upload').mockImplementation(
+		() => new Promise((resolve, reject) => settles.push({ resolve, reject })),
+	);
+	return { session: new ChatSession(api, null, listener), calls, settles };
+}
+
+const PICTURE = [new File(['x'], 'a.png', { type: 'image/png' })];
+
+test('a message waits for its files, and goes without a text', async () => {
+	const answers = [() => eventStream(numbered), storedSession];
+	const { session, calls, settles } = uploading(answers);
+	await session.draft.attach(PICTURE);
+	session.send();
+	expect([session.draft.isQueued, session.turns.length]).toEqual([true, 0]);
+	settles[0]?.resolve(FILE);
+	await vi.waitFor(() => expect(listener.onTurnEnded).toHaveBeenCalledOnce());
+	expect(session.turns[0]).toMatchObject({ userText: '', userFiles: [FILE] });
+	expect(calls[0]?.body).toMatchObject({ message: '', attachment_ids: ['att_1'] });
+	expect([session.draft.tray?.files, localStorage.length]).toEqual([[], 0]);
+	session.close();
+});
+
+test('a file that failed holds the message back until it is taken away', async () => {
+	const { session, settles } = uploading([() => eventStream(numbered), storedSession]);
+	session.draft.write('Look');
+	await session.draft.attach(PICTURE);
+	session.send();
+	settles[0]?.reject(new Error('broken'));
+	await vi.waitFor(() => expect(session.draft.isQueued).toBe(false));
+	session.send();
+	expect([session.draft.isSendable, session.turns.length]).toEqual([false, 0]);
+	const [failed] = session.draft.tray?.files ?? [];
+	if (failed) session.draft.tray?.remove(failed);
+	session.send();
+	expect(session.turns[0]).toMatchObject({ userText: 'Look', userFiles: [] });
+	session.close();
+});
+
+test('a refused message comes back with its files', async () => {
+	const refuse = () => json({ code: 'turn_running', detail: 'Another answer is running.' }, 409);
+	const { session, settles } = uploading([refuse]);
+	await session.draft.attach(PICTURE);
+	settles[0]?.resolve(FILE);
+	await vi.waitFor(() => expect(session.draft.isUploading).toBe(false));
+	session.send();
+	const [turn] = session.turns;
+	if (!turn) return expect.unreachable();
+	await vi.waitFor(() => expect(turn.state).toBe('unsent'));
+	session.withdraw(turn);
+	await vi.waitFor(() => expect(session.draft.tray?.kept).toEqual([FILE]));
+	expect(JSON.parse(localStorage.getItem('flotilla.draft-files.new') ?? '')).toEqual([FILE]);
+});
+
+test('a file goes on uploading while another chat is open', async () => {
+	const { api } = scriptedApi();
+	const { settles } = uploading([]);
+	const drafts = new Drafts(api);
+	const draft = drafts.of('s');
+	await draft.attach(PICTURE);
+	expect([drafts.of('other') === draft, drafts.of('s') === draft]).toEqual([false, true]);
+	settles[0]?.resolve(FILE);
+	await vi.waitFor(() => expect(draft.isUploading).toBe(false));
+	expect(drafts.of('s')).not.toBe(draft);
+	expect(localStorage.getItem('flotilla.draft-files.s')).toContain('att_1');
 });
 
 test('long runs of finished calls are folded, but never while one watches', () => {

@@ -173,6 +173,43 @@ test.each([
 	expect(turn).toMatchObject({ state, finishReason: finish_reason, costMicrousd: 42 });
 });
 
+function added(id: string, tool_call_id: string | null, mime_type = 'image/png'): ChatEvent {
+	return {
+		type: 'attachment_added',
+		attachment_id: id,
+		tool_call_id,
+		name: id,
+		mime_type,
+		size_bytes: 9,
+	};
+}
+
+test('files stand below their call, and those of the model in the line', () => {
+	const turn = folded(
+		started,
+		callStarted('c'),
+		added('shot.png', 'c'),
+		added('all.json', 'c', 'application/json'),
+		callFinished('c'),
+		added('a.png', null),
+		added('b.png', null),
+		{ type: 'text_delta', text: 'There.' },
+		added('c.png', 'unknown'),
+	);
+	const names = turn.parts.map((part) =>
+		'files' in part ? part.files.map(({ id }) => id) : part.kind,
+	);
+	expect(names).toEqual([['shot.png', 'all.json'], ['a.png', 'b.png'], 'text', ['c.png']]);
+	expect(turn.files[0]).toEqual({
+		id: 'shot.png',
+		name: 'shot.png',
+		mime: 'image/png',
+		size_bytes: 9,
+	});
+	turn.rewind();
+	expect(turn.files).toEqual([]);
+});
+
 test('notices, sources, files and costs find their place', () => {
 	const turn = folded(
 		started,
@@ -197,7 +234,7 @@ test('notices, sources, files and costs find their place', () => {
 			cost_microusd: 7,
 		},
 	);
-	expect(kinds(turn)).toEqual(['notice', 'attachment']);
+	expect(kinds(turn)).toEqual(['notice', 'files']);
 	expect(turn.sources).toEqual([{ url: 'https://example.org', title: 'T' }]);
 	expect(turn).toMatchObject({ costMicrousd: 7, model: 'real-model' });
 });

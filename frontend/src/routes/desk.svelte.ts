@@ -3,6 +3,8 @@
 import type { Api } from '../lib/api/api';
 import type { ModelSettings } from '../lib/api/types';
 import { Inbox } from '../lib/approvals/inbox.svelte';
+import { Drafts } from '../lib/chat/draft.svelte';
+import type { SessionListener } from '../lib/chat/listener';
 import { Fleet } from '../lib/chat/servers.svelte';
 import { ChatSession } from '../lib/chat/session.svelte';
 import { SessionList } from '../lib/chat/sessions.svelte';
@@ -24,6 +26,7 @@ export class Desk {
 	readonly #api: Api;
 	readonly #announcer: Announcer;
 	readonly #announced = new Set<string>();
+	readonly #drafts: Drafts;
 
 	constructor(api: Api, announcer: Announcer) {
 		this.#api = api;
@@ -31,6 +34,7 @@ export class Desk {
 		this.list = new SessionList(api);
 		this.fleet = new Fleet(api);
 		this.inbox = new Inbox(api);
+		this.#drafts = new Drafts(api);
 		this.session = $state.raw(this.#open(this.#routedId));
 	}
 
@@ -87,7 +91,7 @@ export class Desk {
 	}
 
 	#open(id: string | null): ChatSession {
-		const session = new ChatSession(this.#api, id, {
+		const listener: SessionListener = {
 			onCreated: (created) => {
 				if (this.router.route.name === 'new') this.router.rename(hrefOf(created));
 			},
@@ -95,7 +99,8 @@ export class Desk {
 			onTurnStarted: () => this.#announcer.say(strings.turn.announce.started),
 			onTurnEnded: (turn) => this.#turnEnded(turn),
 			onApproval: (turn) => void this.#approval(turn),
-		});
+		};
+		const session = new ChatSession(this.#api, id, listener, this.#drafts.of(id));
 		void session.load();
 		return session;
 	}

@@ -52,6 +52,22 @@ export class Client {
 		}
 	}
 
+	/** What a file of text holds. */
+	async text(path: string): Promise<string> {
+		const response = await this.#send('GET', path, '*/*', {});
+		try {
+			return await response.text();
+		} catch (error) {
+			throw connectionOrAbort(error);
+		}
+	}
+
+	/** The same refusal, to be thrown, after everybody was told whom it concerns. */
+	refused(refusal: ApiError): ApiError {
+		if (refusal.status === 401) this.onSignedOut();
+		return refusal;
+	}
+
 	/** The body of an event stream. */
 	async stream(
 		method: string,
@@ -87,9 +103,7 @@ export class Client {
 			throw connectionOrAbort(error);
 		}
 		if (response.ok) return response;
-		const refusal = await readProblem(response);
-		if (refusal.status === 401) this.onSignedOut();
-		throw refusal;
+		throw this.refused(await readProblem(response));
 	}
 }
 
@@ -108,17 +122,22 @@ function connectionOrAbort(error: unknown): Error {
 }
 
 async function readProblem(response: Response): Promise<ApiError> {
-	let problem: { code?: unknown; detail?: unknown; title?: unknown } = {};
+	let problem: unknown = null;
 	try {
-		problem = (await response.json()) ?? {};
+		problem = await response.json();
 	} catch {
 		// A proxy in between may answer with a page: the status line has to do.
 	}
-	const { code, detail, title } = problem;
+	return refusalOf(response.status, problem, response.statusText);
+}
+
+/** What a problem document says; the status where there is none. */
+export function refusalOf(status: number, problem: unknown, statusText = ''): ApiError {
+	const { code, detail, title } = (problem ?? {}) as Record<string, unknown>;
 	const message = [detail, title].find((text) => typeof text === 'string' && text !== '');
 	return new ApiError(
-		response.status,
-		typeof code === 'string' ? code : `http_${response.status}`,
-		(message as string | undefined) ?? `HTTP ${response.status} ${response.statusText}`.trim(),
+		status,
+		typeof code === 'string' ? code : `http_${status}`,
+		(message as string | undefined) ?? `HTTP ${status} ${statusText}`.trim(),
 	);
 }

@@ -1,5 +1,6 @@
 /** What the events of a turn say about its tool calls. */
 
+import type { FileRef } from '../api/files';
 import type { EventOf } from '../api/types';
 import { askOfEvent, type Resolution, serverOf } from '../approvals/ask.svelte';
 import { CallPart } from './parts.svelte';
@@ -34,6 +35,13 @@ export class CallLog {
 	progressed({ tool_call_id, progress, total, message }: EventOf<'tool_call_progress'>): void {
 		const part = this.#known(tool_call_id);
 		if (part) part.progress = { value: progress, total: total ?? null, message: message ?? null };
+	}
+
+	/** Whether the file belongs to a call that is known. */
+	attached(callId: string | null, file: FileRef): boolean {
+		const part = callId === null ? undefined : this.#known(callId);
+		if (part) part.files = [...part.files, file];
+		return part !== undefined;
 	}
 
 	finished(event: EventOf<'tool_call_finished'>, isUndone: boolean): void {

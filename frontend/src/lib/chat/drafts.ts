@@ -5,13 +5,9 @@ import { readStored, store } from '../browser/storage';
 const NEW_CHAT = 'new';
 
 export function readDraft(sessionId: string | null): string {
-	return readStored(draftKey(sessionId)) ?? '';
+	return readStored(`draft.${sessionId ?? NEW_CHAT}`) ?? '';
 }
 
 export function keepDraft(sessionId: string | null, text: string): void {
-	store(draftKey(sessionId), text === '' ? null : text);
-}
-
-function draftKey(sessionId: string | null): string {
-	return `draft.${sessionId ?? NEW_CHAT}`;
+	store(`draft.${sessionId ?? NEW_CHAT}`, text === '' ? null : text);
 }

@@ -21,8 +21,7 @@ export function lineEntries(parts: Part[], isHistory: boolean): LineEntry[] {
 		run = [];
 	};
 	for (const part of parts) {
-		// What can be undone, or was, stays in sight.
-		if (part.kind === 'call' && part.state === 'done' && !part.undoable && !part.isUndone) {
+		if (part.kind === 'call' && isFoldable(part)) {
 			run.push(part);
 		} else {
 			closeRun();
@@ -31,4 +30,9 @@ export function lineEntries(parts: Part[], isHistory: boolean): LineEntry[] {
 	}
 	closeRun();
 	return entries;
+}
+
+/** What can be undone, or was, stays in sight, and so does what came with a file. */
+function isFoldable({ state, undoable, isUndone, files }: CallPart): boolean {
+	return state === 'done' && !undoable && !isUndone && files.length === 0;
 }

@@ -1,4 +1,5 @@
-/** What stands open under a station: loaded after the page has started, apart from its shell. */
+/** What stands open under a station or a chat: loaded after the page has started, apart from its shell. */
 
 export { default as ApprovalCard } from '../approvals/ApprovalCard.svelte';
+export { default as SessionActions } from './SessionActions.svelte';
 export { default as StationDetails } from './StationDetails.svelte';

@@ -1,5 +1,6 @@
 /** What stands along the line of an answer: text, reasoning, tool calls, notices, attachments. */
 
+import type { FileRef } from '../api/files';
 import type { JsonObject, ToolCallRecord, ToolCallStatus } from '../api/types';
 import { type Ask, bareName } from '../approvals/ask.svelte';
 
@@ -66,6 +67,8 @@ export class CallPart {
 	ranArguments = $state.raw<JsonObject | null>(null);
 	/** Where foreign text in the result came from. */
 	sources = $state.raw<string[]>([]);
+	/** What the tool returned besides its text. */
+	files = $state.raw<readonly FileRef[]>([]);
 	/** Whether its server knows how to reverse it. */
 	undoable = $state(false);
 	isUndone = $state(false);
@@ -114,17 +117,16 @@ export class NoticePart {
 	}
 }
 
-export class AttachmentPart {
-	readonly kind = 'attachment';
+/** What the model made, one after the other. */
+export class FilesPart {
+	readonly kind = 'files';
 	readonly key: string;
-	readonly name: string;
-	readonly sizeBytes: number;
+	files = $state.raw<readonly FileRef[]>([]);
 
-	constructor(key: string, name: string, sizeBytes: number) {
+	constructor(key: string, files: readonly FileRef[]) {
 		this.key = key;
-		this.name = name;
-		this.sizeBytes = sizeBytes;
+		this.files = files;
 	}
 }
 
-export type Part = TextPart | ReasoningPart | CallPart | NoticePart | AttachmentPart;
+export type Part = TextPart | ReasoningPart | CallPart | NoticePart | FilesPart;

@@ -5,31 +5,24 @@ import { ApiError, isTransient } from '../api/client';
 import { type FollowOptions, followTurn } from '../api/follow';
 import type { Message, Turn } from '../api/types';
 import { randomId } from '../browser/random';
-import { keepDraft, readDraft } from './drafts';
+import { Draft } from './draft.svelte';
+import { readyFiles } from './later';
+import type { SessionListener } from './listener';
 import { foldMessages, mergeTurns, prependPage, refuse } from './stored';
 import { ChatTurn } from './turn.svelte';
 
 const PAGE_SIZE = 60;
 const APPROVAL = new Set<string>(['approval_requested', 'approval_resolved']);
 
-export interface SessionListener {
-	/** The orchestrator gave a new chat its id. */
-	onCreated: (sessionId: string) => void;
-	/** Title, order or the running mark of a chat may have changed. */
-	onChanged: () => void;
-	onTurnStarted: () => void;
-	onTurnEnded: (turn: ChatTurn) => void;
-	/** The turn asks the owner, or an answer has come. */
-	onApproval: (turn: ChatTurn) => void;
-}
-
 export class ChatSession {
 	readonly key = randomId();
 	id = $state<string | null>(null);
+	/** Called when a message comes to stand at the end. */
+	onSent: () => void = () => {};
 	/** Known once it was loaded; the list may show another page. */
 	title = $state('');
 	/** What is being written. */
-	draft = $state('');
+	readonly draft: Draft;
 	turns = $state.raw<ChatTurn[]>([]);
 	isLoading = $state(false);
 	loadError = $state.raw<Error | null>(null);
@@ -44,11 +37,17 @@ export class ChatSession {
 	/** The branch as last loaded; another tab may have moved on. */
 	#leafMessageId: string | null = null;
 
-	constructor(api: Api, id: string | null, listener: SessionListener) {
+	constructor(
+		api: Api,
+		id: string | null,
+		listener: SessionListener,
+		draft: Draft = new Draft(api, id),
+	) {
 		this.#api = api;
 		this.#listener = listener;
 		this.id = id;
-		this.draft = readDraft(id);
+		this.draft = draft;
+		draft.onReady = () => this.send();
 	}
 
 	get running(): ChatTurn | null {
@@ -59,9 +58,10 @@ export class ChatSession {
 		return this.running !== null && this.#followed.has(this.running);
 	}
 
-	/** Leaves the chat. Turns go on without the page. */
+	/** Leaves the chat. Turns and uploads go on without it; nothing is sent any more. */
 	close(): void {
 		this.#closed.abort();
+		this.draft.isQueued = false;
 	}
 
 	/** Loads the newest page and follows a turn that is still running. */
@@ -75,6 +75,7 @@ export class ChatSession {
 			this.#rows = page.turns;
 			this.olderCursor = page.next_cursor;
 			const loaded = foldMessages(page.items, page.turns);
+			await readyFiles(loaded);
 			this.turns = mergeTurns(this.turns, loaded, this.#followed);
 			this.#leafMessageId = page.items.at(-1)?.id ?? null;
 			this.loadError = null;
@@ -94,9 +95,10 @@ export class ChatSession {
 		if (this.id === null || this.olderCursor === null || this.isLoadingOlder) return;
 		this.isLoadingOlder = true;
 		try {
-			const query = { limit: PAGE_SIZE, cursor: this.olderCursor };
-			const page = await this.#api.messages(this.id, query);
+			const cursor = this.olderCursor;
+			const page = await this.#api.messages(this.id, { limit: PAGE_SIZE, cursor });
 			this.#rows = [...page.turns, ...this.#rows];
+			await readyFiles(foldMessages(page.items, page.turns));
 			this.turns = prependPage(page.items, this.#messages, this.#rows, this.turns);
 			this.#messages = [...page.items, ...this.#messages];
 			this.olderCursor = page.next_cursor;
@@ -125,33 +127,28 @@ export class ChatSession {
 		}
 	}
 
-	write(text: string): void {
-		this.draft = text;
-		keepDraft(this.id, text);
-	}
-
-	/** Shows the draft as a message at once and sends it. The stored draft goes when it arrived. */
+	/** Shows the draft as a message at once and sends it, as soon as its files are uploaded. */
 	send(): void {
-		const text = this.draft.trim();
-		if (text === '' || this.running) return;
-		this.write(text);
-		this.draft = '';
-		const turn = new ChatTurn(randomId(), text);
+		if (this.running || !this.draft.isSendable) return;
+		this.draft.isQueued = this.draft.isUploading;
+		if (this.draft.isQueued) return;
+		const { text, files } = this.draft.take();
+		const turn = new ChatTurn(randomId(), text, files);
 		this.turns = [...this.turns, turn];
-		void this.#start(turn, text);
+		this.onSent();
+		void this.#start(turn);
 	}
 
 	/** Sends a message that did not arrive once more, under the same id. */
 	resend(turn: ChatTurn): void {
-		if (turn.userText === null) return;
 		turn.state = 'sending';
 		turn.error = null;
-		void this.#start(turn, turn.userText);
+		void this.#start(turn);
 	}
 
 	/** Takes a message that was not sent back into the composer. */
 	withdraw(turn: ChatTurn): void {
-		if (turn.userText !== null && this.draft === '') this.write(turn.userText);
+		if (turn.userText !== null) void this.draft.putBack(turn.userText, turn.userFiles);
 		this.turns = this.turns.filter((shown) => shown !== turn);
 	}
 
@@ -181,12 +178,12 @@ export class ChatSession {
 		}
 	}
 
-	async #start(turn: ChatTurn, text: string): Promise<void> {
+	async #start(turn: ChatTurn): Promise<void> {
 		const request = {
-			message: text,
+			message: turn.userText ?? '',
 			session_id: this.id,
 			client_message_id: turn.key,
-			attachment_ids: [],
+			attachment_ids: turn.userFiles.map(({ id }) => id),
 			parent_message_id: null,
 		};
 		await this.#follow(turn, { open: (signal) => this.#api.startTurn(request, signal) });
@@ -226,7 +223,7 @@ export class ChatSession {
 	}
 
 	#accepted(sessionId: string, turn: ChatTurn): void {
-		if (readDraft(this.id) === turn.userText) keepDraft(this.id, '');
+		this.draft.accepted(sessionId, turn.userText ?? '', turn.userFiles);
 		const isNew = this.id === null;
 		this.id = sessionId;
 		if (isNew) this.#listener.onCreated(sessionId);

@@ -1,10 +1,12 @@
 /** Stored messages, folded into the same turns that live events make. */
 
 import { ApiError, isTransient } from '../api/client';
+import type { FileRef } from '../api/files';
 import type { Message, RequestedToolCall, ToolCallRecord, ToolCallState, Turn } from '../api/types';
 import {
 	CallPart,
 	type CallResult,
+	FilesPart,
 	type Part,
 	ReasoningPart,
 	type StationState,
@@ -85,7 +87,7 @@ export function refuse(turn: ChatTurn, error: unknown): void {
 
 function foldTurn(key: string, messages: Message[], row: Turn | null): ChatTurn {
 	const user = messages.find((message) => message.role === 'user');
-	const turn = new ChatTurn(key, user?.content ?? null);
+	const turn = new ChatTurn(key, user?.content ?? null, refsOf(user));
 	const records = recordsOf(messages);
 	turn.id = row?.id ?? null;
 	turn.state = row?.state ?? 'finished';
@@ -131,6 +133,8 @@ function partsOf(message: Message, records: Map<string, ToolCallRecord>): Part[]
 		);
 	}
 	if (message.content) parts.push(new TextPart(`${message.id}-text`, message.content));
+	const files = refsOf(message);
+	if (files.length) parts.push(new FilesPart(`${message.id}-files`, files));
 	for (const requested of message.tool_calls ?? []) {
 		parts.push(callOf(requested, records.get(requested.tool_call_id)));
 	}
@@ -145,6 +149,7 @@ function callOf(requested: RequestedToolCall, record: ToolCallRecord | undefined
 	if (part.state !== 'cancelled') part.result = resultOf(record);
 	part.ranArguments = record.ran_arguments ?? null;
 	part.sources = record.sources ?? [];
+	part.files = refsOf(record);
 	part.undoable = record.undoable ?? false;
 	part.isUndone = Boolean(record.undone_at);
 	return part;
@@ -152,6 +157,12 @@ function callOf(requested: RequestedToolCall, record: ToolCallRecord | undefined
 
 function resultOf({ text = '', structured = null, error = null }: ToolCallRecord): CallResult {
 	return { text, structured, error };
+}
+
+/** The files a message or a call names. */
+function refsOf(holder: object | undefined): FileRef[] {
+	const { attachments = [] } = (holder ?? {}) as { attachments?: FileRef[] };
+	return attachments;
 }
 
 /** The turn is over: a call that was only planned never ran, one without an end is unknown. */

@@ -1,10 +1,11 @@
 /** One turn on the page: what the owner wrote and the line that answers it. */
 
-import type { ChatEvent, FinishReason, TurnError, TurnState } from '../api/types';
+import type { FileRef } from '../api/files';
+import type { ChatEvent, EventOf, FinishReason, TurnError, TurnState } from '../api/types';
 import { CallLog } from './calls.svelte';
 import {
-	AttachmentPart,
 	type CallPart,
+	FilesPart,
 	NoticePart,
 	type Part,
 	ReasoningPart,
@@ -23,6 +24,8 @@ export class ChatTurn {
 	readonly key: string;
 	/** Null when the turn continues an earlier one. */
 	readonly userText: string | null;
+	/** What the owner attached to it. */
+	readonly userFiles: readonly FileRef[];
 	id = $state<string | null>(null);
 	state = $state<ShownState>('sending');
 	parts = $state.raw<Part[]>([]);
@@ -48,13 +51,22 @@ export class ChatTurn {
 	#reasoningStart: number | null = null;
 	#calls = new CallLog((part) => this.#add(part));
 
-	constructor(key: string, userText: string | null) {
+	constructor(key: string, userText: string | null, userFiles: readonly FileRef[] = []) {
 		this.key = key;
 		this.userText = userText;
+		this.userFiles = userFiles;
 	}
 
 	get isRunning(): boolean {
 		return this.state === 'running' || this.state === 'sending';
+	}
+
+	/** All files it shows. */
+	get files(): FileRef[] {
+		return [
+			...this.userFiles,
+			...this.parts.flatMap((part) => ('files' in part ? part.files : [])),
+		];
 	}
 
 	get calls(): CallPart[] {
@@ -119,7 +131,7 @@ export class ChatTurn {
 				this.#calls.questionAnswered(event);
 				break;
 			case 'attachment_added':
-				this.#add(new AttachmentPart(event.attachment_id, event.name, event.size_bytes));
+				this.#attach(event);
 				break;
 			case 'source_added':
 				this.sources = [...this.sources, { url: event.url, title: event.title }];
@@ -152,6 +164,16 @@ export class ChatTurn {
 
 	#nextKey(kind: string): string {
 		return `${kind}-${this.parts.length}`;
+	}
+
+	/** Below the call it came from; what the model made stands in the line itself. */
+	#attach(event: EventOf<'attachment_added'>): void {
+		const { attachment_id: id, name, mime_type: mime, size_bytes } = event;
+		const file = { id, name, mime, size_bytes };
+		if (this.#calls.attached(event.tool_call_id ?? null, file)) return;
+		const last = this.parts.at(-1);
+		if (last?.kind === 'files') last.files = [...last.files, file];
+		else this.#add(new FilesPart(this.#nextKey('files'), [file]));
 	}
 
 	#text(): TextPart {
