@@ -48,7 +48,7 @@ class TicketDesk:
                 if (run := await self._run(ticket)) is not None:
                     return run
                 if approval.outcome is not None:
-                    return await self._never_ran(ticket)
+                    return await self._ended_elsewhere(ticket, approval.outcome)
                 note = ABOUT_TO_RUN
             ticket = await self._ledger.write(_taken_over, ticket, approval)
         return await self._standing(ticket, note)
@@ -76,8 +76,13 @@ class TicketDesk:
             result.content = [TextContent(type="text", text=CHANGED), *result.content]
         return result
 
-    async def _never_ran(self, ticket: Ticket) -> CallToolResult:
+    async def _ended_elsewhere(
+        self, ticket: Ticket, outcome: Mapping[str, object]
+    ) -> CallToolResult:
+        """What the orchestrator says of a call that this journal does not know."""
         await self.close(ticket.ticket_id)
+        if outcome.get("status") == "unknown":
+            return refusals.unknown(ticket.call.call_id)
         return refusals.refusal(
             "approval_expired",
             "The owner approved this call, but it could not be run; nothing was done. Calling it"

@@ -155,14 +155,19 @@ async def test_a_call_that_the_owner_changed_is_told_as_changed(
 
 
 @pytest.mark.parametrize(
-    ("state", "outcome", "audited"),
-    [("expired", None, ["expired"]), ("approved", {"status": "failed"}, [])],
+    ("state", "outcome", "code", "audited"),
+    [
+        ("expired", None, "approval_expired", ["expired"]),
+        ("approved", {"status": "failed"}, "approval_expired", []),
+        ("approved", {"status": "unknown"}, "outcome_unknown", []),
+    ],
 )
 async def test_an_approval_that_came_to_nothing_is_told_once(
     effects: EffectsInMemory,
     orchestrator: FakeOrchestrator,
     state: str,
     outcome: dict[str, Any] | None,
+    code: str,
     audited: list[str],
 ) -> None:
     first = error_of(await call(effects))
@@ -171,7 +176,7 @@ async def test_an_approval_that_came_to_nothing_is_told_once(
     orchestrator.approvals[approval_id]["outcome"] = outcome
     told, after = error_of(await call(effects)), error_of(await call(effects))
 
-    assert told["code"] == "approval_expired"
+    assert told["code"] == code
     assert (after["code"], after["ticket_id"] != first["ticket_id"]) == ("approval_required", True)
     assert [row["decision"] for row in await effects.audit()] == audited
     assert effects.effects() == []
