@@ -144,4 +144,6 @@ def _refusal(head: bytes, name: str) -> str:
         )
     if head.startswith(b"\xff\xd8\xff"):
         return f"The size of the picture {name!r} does not stand near its beginning."
+    if not _BINARY.search(head.decode("latin-1")):
+        return f"The file {name!r} may be text, but not in UTF-8; save it as UTF-8."
     return f"The file {name!r} is of a type that cannot be attached."

@@ -10,6 +10,7 @@ _MP3_KBITS = {
 _MP3_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _OGG_SOUNDS = (b"\x01vorbis", b"OpusHead", b"Speex   ", b"\x7fFLAC")
 _OGG_FILMS = (b"\x80theora", b"BBCD\x00", b"OVP80")
+_WEBM_FILMS = (b"V_VP8", b"V_VP9", b"V_AV1", b"V_MPEG")
 _SOUND_BRANDS = frozenset({b"M4A ", b"M4B ", b"F4A "})
 _MP4_BRANDS = _SOUND_BRANDS | {
     *(b"isom", b"mp41", b"mp42", b"dash", b"iso2", b"iso4", b"iso5", b"iso6", b"iso8", b"3gp4"),
@@ -47,7 +48,8 @@ def _is_ogg(head: bytes) -> bool:
 
 def _is_webm(head: bytes) -> bool:
     is_matroska = head[:4] == b"\x1a\x45\xdf\xa3" and b"\x42\x82\x84webm" in head[:64]
-    return is_matroska and (b"A_OPUS" in head or b"A_VORBIS" in head) and b"\x86\x85V_" not in head
+    is_sound = b"A_OPUS" in head or b"A_VORBIS" in head
+    return is_matroska and is_sound and not any(mark in head for mark in _WEBM_FILMS)
 
 
 def _is_mp4(head: bytes) -> bool:

@@ -54,17 +54,18 @@ def slow_workbook() -> bytes:
     return documents.zipped(documents.xlsx_parts(documents.sheet_xml(rows)))
 
 
-def workers() -> list[int]:
-    """The processes that this one started to read documents."""
+def workers(*, min_ticks: int = 0) -> list[int]:
+    """The processes that this one started to read documents and that worked for so long."""
     found: list[int] = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                status = (entry / "stat").read_text().rpartition(")")[2].split()
                 command = (entry / "cmdline").read_bytes()
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if parent == os.getpid() and b"extract_worker" in command:
+            is_worker = int(status[1]) == os.getpid() and b"extract_worker" in command
+            if is_worker and int(status[11]) >= min_ticks:
                 found.append(int(entry.name))
     return found
 
@@ -216,11 +217,12 @@ def test_front_and_worker_agree_on_what_can_be_read() -> None:
 async def test_cancelling_kills_the_worker_and_leaves_nothing(tmp_path: Path) -> None:
     extract = ExtractText(tmp_path)
     reading = asyncio.create_task(extract(chunks_of(slow_workbook()), mime=XLSX, name="slow.xlsx"))
-    await until(lambda: bool(workers()))
+    await until(lambda: bool(workers(min_ticks=5)))
 
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await reading
+        async with asyncio.timeout(5):  # it would go on for twenty seconds
+            await reading
 
     assert not workers()
     assert not list(tmp_path.iterdir())
@@ -271,6 +273,8 @@ async def test_two_read_some_wait_and_the_rest_are_sent_away(tmp_path: Path) -> 
     await asyncio.sleep(0)
     with pytest.raises(TooManyRequests):
         await read_quickly()
+    done, _ = await asyncio.wait(waiting, timeout=1)
+    assert not done
     assert len(workers()) == extraction.MAX_WORKERS
 
     busy.pop().cancel()

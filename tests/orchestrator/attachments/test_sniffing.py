@@ -203,6 +203,11 @@ def test_a_picture_without_a_size_in_sight_is_refused() -> None:
         sniff(head, name="a.jpg", total_size=700_000)
 
 
+def test_text_of_an_old_spreadsheet_says_what_to_do() -> None:
+    with pytest.raises(UnsupportedType, match="save it as UTF-8"):
+        sniff(b"caf\xe9;1,50\r\n", name="prices.csv")
+
+
 def test_an_empty_file_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="empty"):
         sniff(b"", name="a.txt")
