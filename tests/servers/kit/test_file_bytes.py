@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import random
+import time
 
 import pytest
 from fastmcp.tools import ToolResult
@@ -92,6 +93,16 @@ def test_base64_in_texts_is_refused(text: str) -> None:
 def test_what_is_no_file_passes(text: str) -> None:
     check_result(ToolResult(content=[TextContent(type="text", text=text)]))
     check_arguments({"text": text})
+
+
+@pytest.mark.parametrize(
+    "text", ["Ab1" * 1_800 + " ", ("Ab" * 37 + "\n") * 70 + "\n", "A" * 77 + "\n"]
+)
+def test_a_text_made_to_be_slow_is_not(text: str) -> None:
+    began_s = time.process_time()
+    check_arguments({"text": text * (1_000_000 // len(text))})
+
+    assert time.process_time() - began_s < 1
 
 
 def test_there_may_be_no_arguments() -> None:

@@ -29,6 +29,7 @@ from tests.servers.kit.files_process import (
     stdio_client,
 )
 from tests.servers.kit.process import ServerProcess
+from tests.servers.kit.raw import raw_request
 
 MEGABYTES = 64
 MAX_GROWTH_BYTES = 32 * 1024 * 1024
@@ -119,6 +120,28 @@ async def test_a_link_of_another_file_method_or_time_is_refused(
     assert [fetch(each).status_code for each in refused] == [403] * len(refused)
     assert [fetch(url, method).status_code for method in ("POST", "PUT", "DELETE")] == [403] * 3
     assert fetch(url).status_code == 200
+
+
+async def test_behind_a_tls_proxy_the_link_is_that_of_the_proxy(server: ServerProcess) -> None:
+    headers = {
+        "Authorization": f"Bearer {server.token}",
+        "Host": "localhost:8443",
+        "X-Forwarded-Proto": "https",
+    }
+    request = raw_request("tools/call", "save_text", {"name": "x", "text": "x"}, headers)
+    async with httpx2.AsyncClient(verify=False, trust_env=False) as http:
+        answer = await http.post(server.url, **request)
+
+    (link,) = (each for each in answer.json()["result"]["content"] if "uri" in each)
+    assert link["uri"].startswith("https://localhost:8443/files/file_")
+
+
+async def test_a_server_that_keeps_no_file_makes_no_folder(tmp_path: Path) -> None:
+    with running_files(tmp_path) as server:
+        async with server.client() as client:
+            await client.list_tools()
+
+    assert not (tmp_path / files_folder(NAME)).exists()
 
 
 async def test_a_link_keeps_the_checks_of_host_and_origin(server: ServerProcess) -> None:
