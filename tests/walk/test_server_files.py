@@ -31,7 +31,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installati
     ):
         config = {
             "id": NAME, "title": "Files", "url": server.url, "token_file": f"tokens/{NAME}",
-            "call_timeout_s": 20,
+            "trust": "fleet", "call_timeout_s": 20,
         }  # fmt: skip
         more = {"ATTACHMENTS_MAX_SIZE_BYTES": str(LIMIT_BYTES)}
         installation = Installation(folder, model_url, servers=[config], port=port, more=more)
