@@ -57,6 +57,8 @@ ROUTERS = (
     *(chat, sessions, attachments, approvals, tools, fleet, uploads),
     *(model_settings, audit, auth, health, metrics),
 )
+BUCKET_SETTLES_S = 60
+"""A bucket may still finish what a process asked for that has died."""
 
 
 def create_app() -> ASGIApp:
@@ -143,7 +145,12 @@ async def _attachments(
     """Give the files, and run their reaper beside the block."""
     blobs = blob_store(settings, signer)
     try:
-        reaper = Reaper(database, blobs, retention_days=settings.attachments_retention_days)
+        reaper = Reaper(
+            database,
+            blobs,
+            retention_days=settings.attachments_retention_days,
+            settle_s=BUCKET_SETTLES_S if settings.gcs_bucket_name else 0,
+        )
         async with reaper:
             yield Attachments(
                 database,

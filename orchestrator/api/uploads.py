@@ -62,7 +62,7 @@ _FORM = {
     "properties": {
         "session_id": {
             "type": "string",
-            "description": "The session that the files belong to; before the files.",
+            "description": "The session that the files belong to.",
         },
         "file": {
             "type": "array",
@@ -91,6 +91,7 @@ async def upload(
     try:
         async for part in body.parts():
             await receipt.take(part)
+        await receipt.bind()
         if not receipt.kept:
             raise receipt.first_refusal or InvalidRequest("file: send at least one file.")
         items = [await attachments.signed(attachment) for attachment in receipt.kept]
@@ -101,7 +102,7 @@ async def upload(
     return Uploaded(items=items, refused=refused)
 
 
-@router.get("/{attachment_id}/content", responses=problem_responses(410), status_code=410)
+@router.get("/{attachment_id}/content", include_in_schema=False)
 async def get_upload(attachment_id: str) -> None:
     """Say where the content of uploads is now."""
     raise HTTPException(
@@ -128,13 +129,20 @@ class _Receipt:
     async def take(self, part: Part) -> None:
         """Keep or refuse a file, or note a field. Raises InvalidRequest and MalformedBody."""
         if part.name == "session_id" and part.file_name is None:
-            if self._files:
-                raise InvalidRequest("session_id: comes before the files.")
+            if self._session_id is not None:
+                raise InvalidRequest("session_id: comes once.")
             self._session_id = await part.text()
         elif part.name == "file":
             await self._take_file(part)
         else:
             raise InvalidRequest("The fields of an upload are `session_id` and `file`.")
+
+    async def bind(self) -> None:
+        """Give the session those that came before its id did. Raises NotFound."""
+        if self._session_id is not None and self.kept:
+            ids = [attachment.id for attachment in self.kept]
+            owner_id = self._principal.owner_id
+            self.kept = await self._attachments.claim(owner_id, ids, self._session_id)
 
     async def undo(self) -> None:
         """Delete what was kept: who sent it never learns that it was."""

@@ -113,6 +113,10 @@ class Attachments:
         """Yield its bytes from `start` up to, not including, `end`; raises as `BlobStore.read`."""
         return self._blobs.read(attachment.id, start=start, end=end)
 
+    async def claim(self, owner_id: str, ids: Iterable[str], session_id: str) -> list[Attachment]:
+        """Bind files to a session, as `store.attachments.claim`. Raises NotFound."""
+        return await self._database.write(attachments.claim, owner_id, ids, session_id)
+
     async def use(self, owner_id: str, used: Iterable[Attachment]) -> None:
         """Count the retention of files that were shown anew; one write an hour is enough.
 

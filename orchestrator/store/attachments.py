@@ -137,9 +137,12 @@ def page(
 def claim(conn: Connection, owner_id: str, ids: Iterable[str], session_id: str) -> list[Attachment]:
     """Bind them to the session that uses them now, and return them in that order.
 
-    Raises NotFound when one is not there, or belongs to another session.
+    Raises NotFound when one is not there, or belongs to another session, or there is no session.
     """
     found = _all_of(conn, owner_id, list(dict.fromkeys(ids)))
+    if not found:
+        return []
+    _refuse_foreign_session(conn, owner_id, session_id)
     for attachment in found:
         if attachment.session_id not in (None, session_id):
             raise NotFound(f"The attachment {attachment.id!r} belongs to another chat.")

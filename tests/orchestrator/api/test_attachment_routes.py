@@ -18,6 +18,7 @@ from tests.orchestrator.attachments.desk import png
 
 MAX_BYTES = 100_000
 BOUNDARY = "----flotilla"
+END = f"--{BOUNDARY}--\r\n".encode()
 
 
 def form(*files: tuple[str, bytes], **fields: str) -> bytes:
@@ -33,7 +34,7 @@ def form(*files: tuple[str, bytes], **fields: str) -> bytes:
             + content
             + b"\r\n"
         )
-    return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+    return b"".join(parts) + END
 
 
 MULTIPART = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -171,12 +172,18 @@ def test_what_is_no_upload_is_refused_and_leaves_nothing(
     assert listed(house) == before
 
 
-def test_the_session_comes_before_the_files(house: Door) -> None:
+def test_the_session_comes_once_before_or_after_the_files(house: Door) -> None:
     early = form(("a.png", png()), session_id=session_of(house))
-    file = form(("a.png", png())).removesuffix(f"--{BOUNDARY}--\r\n".encode())
+    file = form(("a.png", png())).removesuffix(END)
     assert upload(house, early).status == 201
-    late = upload(house, file + form(session_id=session_of(house)))
-    assert (late.status, "before the files" in late.json["detail"]) == (400, True)
+    late_id = session_of(house)
+    late = upload(house, file + form(session_id=late_id))
+    assert [item["session_id"] for item in late.json["items"]] == [late_id]
+    before = listed(house)
+    assert upload(house, file + form(session_id="ses_none")).status == 404
+    both = form(("a.png", png()), session_id=late_id).removesuffix(END) + form(session_id=late_id)
+    assert upload(house, both).status == 400
+    assert listed(house) == before
 
 
 def test_a_client_that_goes_away_leaves_nothing(house: Door) -> None:

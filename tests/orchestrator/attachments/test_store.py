@@ -42,6 +42,9 @@ async def test_a_claim_of_what_is_not_ours_is_refused_whole(desk: Desk) -> None:
     for wrong in (taken.id, foreign.id, deleted.id, "att_none", ""):
         with pytest.raises(NotFound):
             await desk.database.write(attachments.claim, ANN, [mine.id, wrong], session_id)
+    for wrong in (await desk.session(BO), "ses_none"):
+        with pytest.raises(NotFound):
+            await desk.database.write(attachments.claim, ANN, [mine.id], wrong)
     assert (await desk.files.get(ANN, mine.id)).session_id is None
     assert await desk.database.write(attachments.claim, ANN, [], session_id) == []
 
