@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Trust = Literal["fleet", "third_party"]
-"""`fleet`: our own server, its annotations are believed. `third_party`: nothing it says is."""
+"""`fleet`: our own server, its policy is believed. `third_party`: nothing it says is."""
 
 
 class ServerConfig(BaseModel):
@@ -20,7 +20,7 @@ class ServerConfig(BaseModel):
     """Empty means: show the id."""
     url: str = Field(max_length=2048)
     enabled: bool = True
-    trust: Trust = "fleet"
+    trust: Trust = "third_party"
     token_file: str | None = None
     """Path relative to the data directory of a file that holds the bearer token."""
     token_env: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]*$")

@@ -53,7 +53,7 @@ class Server:
     @property
     def entry(self) -> Mapping[str, object]:
         """Return its place in `mcp_servers.json`."""
-        return {"id": self.id, "url": self.url, "token_file": self.token_file}
+        return {"id": self.id, "url": self.url, "token_file": self.token_file, "trust": "fleet"}
 
     def as_json(self) -> dict[str, object]:
         return {**asdict(self), "data_dir": str(self.data_dir)}

@@ -14,7 +14,7 @@ async def large(plan: Plan) -> AsyncGenerator[Numbers]:
     """Yield the numbers of each round; each has an orchestrator that has not grown yet."""
     for _ in range(plan.rounds):
         with hostile_server() as server:
-            entry = {"id": "hostile", "url": server.url_of("call_gigabyte")}
+            entry = {"id": "hostile", "url": server.url_of("call_gigabyte"), "trust": "fleet"}
             async with running_assistant([entry]) as assistant:
                 await assistant.wait_for_servers(1)
                 await assistant.warm_up()

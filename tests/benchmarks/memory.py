@@ -87,7 +87,14 @@ async def _fleet_up(data_dir: Path) -> AsyncGenerator[tuple[int, Sequence[Mappin
             # Not read as JSON: the log of another server may stand on the same line.
             report = rf'"server": "{server["name"]}", "pid": \d+, "url": "(http[^"]+)"'
             url = program.wait_for(report, _START_LIMIT_S)[1]
-            entries.append({"id": server["name"], "url": url, "token_file": server["token_file"]})
+            entries.append(
+                {
+                    "id": server["name"],
+                    "url": url,
+                    "token_file": server["token_file"],
+                    "trust": "fleet",
+                }
+            )
         yield program.pid, entries
 
 

@@ -48,7 +48,9 @@ async def start(plan: Plan) -> AsyncGenerator[Numbers]:
 def _installation(folder: Path, servers: Sequence[Server]) -> Installation:
     entries = [server.entry for server in servers]
     if servers:
-        entries.append({"id": "dead", "url": f"http://127.0.0.1:{closed_port()}/mcp"})
+        entries.append(
+            {"id": "dead", "url": f"http://127.0.0.1:{closed_port()}/mcp", "trust": "fleet"}
+        )
     return Installation(folder, f"http://127.0.0.1:{closed_port()}/v1", servers=entries)
 
 

@@ -13,7 +13,7 @@ TOOLS = [
     for manifest in (MANIFEST, *all_manifests())
     for name, tool in manifest.tools.items()
 ]
-FLEET = ServerConfig(id="some", url="http://127.0.0.1:1/mcp")
+FLEET = ServerConfig(id="some", url="http://127.0.0.1:1/mcp", trust="fleet")
 
 
 @pytest.mark.parametrize("said", TOOLS)

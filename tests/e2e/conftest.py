@@ -60,7 +60,13 @@ def house(
             model.base_url,
             model=SCRIPT_MODEL,
             servers=[
-                {"id": name, "title": name.title(), "url": url, "token_file": f"tokens/{name}"}
+                {
+                    "id": name,
+                    "title": name.title(),
+                    "url": url,
+                    "token_file": f"tokens/{name}",
+                    "trust": "fleet",
+                }
                 for name, url in urls.items()
             ],
             port=port,

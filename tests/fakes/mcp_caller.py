@@ -72,7 +72,7 @@ async def report(
 
 
 async def main(healthy_url: str, cache_dir: Path) -> None:
-    healthy = ServerConfig(id="healthy", url=healthy_url)
+    healthy = ServerConfig(id="healthy", url=healthy_url, trust="fleet")
     async with MCPToolAggregator(
         [healthy], token_for=lambda _: None, cache_dir=cache_dir, pins=PinsInMemory()
     ) as aggregator:
@@ -82,7 +82,10 @@ async def main(healthy_url: str, cache_dir: Path) -> None:
         while line := await asyncio.to_thread(sys.stdin.readline):
             number += 1
             hostile = ServerConfig(
-                id=f"hostile{number}", url=line.strip(), call_timeout_s=CALL_TIMEOUT_S
+                id=f"hostile{number}",
+                url=line.strip(),
+                trust="fleet",
+                call_timeout_s=CALL_TIMEOUT_S,
             )
             print(json.dumps(await report(aggregator, healthy, hostile)), flush=True)
             await aggregator.reconfigure([healthy])

@@ -33,7 +33,8 @@ def build_server(options: argparse.Namespace) -> FastMCP:
     server = FastMCP("toy", version=options.version, instructions="A toy server for tests.")
     journal = Path(options.journal)
     _add_plain_tools(server)
-    _add_files(server)
+    if options.with_files:
+        _add_files(server)
     _add_tools_with_effects(server, journal)
     for number in range(options.many_tools):
         server.tool(_numbered(number), name=f"tool_{number:03}", annotations=READ_ONLY)
@@ -186,6 +187,7 @@ def main() -> None:
     parser.add_argument("--many-tools", type=int, default=0)
     parser.add_argument("--with-greet", action="store_true")
     parser.add_argument("--changed", action="store_true")
+    parser.add_argument("--with-files", action="store_true")
     parser.add_argument("--legacy", action="store_true")
     options = parser.parse_args()
     app: ASGIApp = build_server(options).http_app()

@@ -151,7 +151,7 @@ async def kill_loop(folder: Path, kills: int, seed: int) -> Report:
         practice_model("--pace-ms", "2") as model_url,
         toy_server(folder / "notes.txt") as toy,
     ):
-        servers = [{"id": "toy", "title": "Toy", "url": toy.url}]
+        servers = [{"id": "toy", "title": "Toy", "url": toy.url, "trust": "fleet"}]
         installation = Installation(folder, model_url, servers=servers)
         report = Report()
         stop = asyncio.Event()

@@ -172,7 +172,7 @@ async def aggregating(
     """Aggregate servers under the ids `one`, `two`, ..."""
     names = ("one", "two", "three")[: len(servers)]
     configs = [
-        ServerConfig(id=name, url=server.url, call_timeout_s=call_timeout_s)
+        ServerConfig(id=name, url=server.url, call_timeout_s=call_timeout_s, trust="fleet")
         for name, server in zip(names, servers, strict=True)
     ]
     options = {"token_for": lambda _: None, "cache_dir": tmp_path / "c", "pins": PinsInMemory()}
@@ -305,8 +305,10 @@ async def test_an_address_nobody_listens_on_costs_nothing_but_its_own_calls(
     healthy_server: ServerProcess, tmp_path: Path
 ):
     async with aggregating(tmp_path, healthy_server) as aggregator:
-        nobody = ServerConfig(id="nobody", url=f"http://127.0.0.1:{closed_port()}/mcp")
-        one = ServerConfig(id="one", url=healthy_server.url, call_timeout_s=10)
+        nobody = ServerConfig(
+            id="nobody", url=f"http://127.0.0.1:{closed_port()}/mcp", trust="fleet"
+        )
+        one = ServerConfig(id="one", url=healthy_server.url, call_timeout_s=10, trust="fleet")
         await aggregator.reconfigure([one, nobody])
         await aggregator.wait_until_settled(5)
         assert [status.state for status in aggregator.servers()] == ["ready", "unavailable"]

@@ -101,4 +101,4 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 def _config(name: str, url: str) -> dict[str, object]:
     token = {"token_file": f"tokens/{name}", "call_timeout_s": CALL_TIMEOUT_S}
-    return {"id": name, "title": name.title(), "url": url, **token}
+    return {"id": name, "title": name.title(), "url": url, **token, "trust": "fleet"}

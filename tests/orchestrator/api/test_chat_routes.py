@@ -32,7 +32,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 def installation(
     tmp_path_factory: pytest.TempPathFactory, fake: FakeOpenRouter, toy: ServerProcess
 ) -> Iterator[Installation]:
-    servers = [{"id": "toy", "title": "Toy", "url": toy.url}]
+    servers = [{"id": "toy", "title": "Toy", "url": toy.url, "trust": "fleet"}]
     folder = tmp_path_factory.mktemp("installation")
     more = {"MAX_MESSAGE_CHARS": "1000"}
     with running(Installation(folder, fake.base_url, SCRIPT_MODEL, servers, more)) as installation:

@@ -38,7 +38,12 @@ def toy(folder: Path) -> Iterator[ServerProcess]:
 @pytest.fixture(scope="module")
 def house(folder: Path, shared_effects: EffectsServer, toy: ServerProcess) -> Iterator[Door]:
     servers = [
-        {"id": "effects", "url": shared_effects.url, "token_file": "tokens/effects"},
+        {
+            "id": "effects",
+            "url": shared_effects.url,
+            "token_file": "tokens/effects",
+            "trust": "fleet",
+        },
         {"id": "toy", "url": toy.url, "trust": "third_party", "disabled_tools": ["big"]},
     ]
     with whole_house(folder, servers) as door:
@@ -107,6 +112,7 @@ def test_a_call_that_needs_nobody_is_answered_at_once(house: Door, effects: Effe
         "error": None,
         "error_code": None,
         "undoable": False,
+        "attachments": [],
     }
 
 

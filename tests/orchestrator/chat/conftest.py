@@ -106,7 +106,7 @@ class Chat:
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with toy_server(tmp_path_factory.mktemp("toy") / "notes.txt") as server:
+    with toy_server(tmp_path_factory.mktemp("toy") / "notes.txt", "--with-files") as server:
         yield server
 
 
@@ -150,8 +150,8 @@ async def running_chat(
     database = Database(path)
     owner = await database.write(ensure_owner)
     await database.write(_let_stand, owner.id, "toy__write_note")
-    configs = [ServerConfig(id="toy", title="Toy", url=toy_url)] if toy_url else []
-    configs += [ServerConfig(id=effects.name, url=effects.url)] if effects else []
+    configs = [ServerConfig(id="toy", title="Toy", url=toy_url, trust="fleet")] if toy_url else []
+    configs += [ServerConfig(id=effects.name, url=effects.url, trust="fleet")] if effects else []
     settings = ChatSettings(
         model=SCRIPT_MODEL,
         fallback_models=(),

@@ -190,7 +190,7 @@ async def test_a_tool_that_appears_while_the_turn_waits_does_not_run_unjudged(
     fake.script(calls(echo), calls(echo, label), text("Tried."))
     async with running_chat(tmp_path, fake, toy.url, effects=effects) as chat:
         away = ServerConfig(id="toy", url=toy.url, trust="third_party")
-        here = ServerConfig(id=effects.name, url=effects.url)
+        here = ServerConfig(id=effects.name, url=effects.url, trust="fleet")
         await chat.aggregator.reconfigure([away])
         assert await chat.aggregator.wait_until_settled(10)
         turn = await chat.send("Echo.")

@@ -20,7 +20,7 @@ from orchestrator.domain.approvals import Approval, Decision
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339, to_rfc3339, utc_now
 from orchestrator.errors import Conflict, ServerUnavailable, ToolNotFound
-from orchestrator.store import approvals, schema, standing_approvals
+from orchestrator.store import approvals, attachments, schema, standing_approvals
 from orchestrator.store.database import Database
 from orchestrator.store.migrate import migrate
 from orchestrator.store.principals import ensure_owner
@@ -106,7 +106,7 @@ async def open_desk(
     path = folder / "chat_sessions.db"
     migrate(path)
     configs = [
-        ServerConfig(id="effects", url=effects.url, call_timeout_s=call_timeout_s),
+        ServerConfig(id="effects", url=effects.url, call_timeout_s=call_timeout_s, trust="fleet"),
         ServerConfig(id="toy", url=toy.url, trust="third_party"),
     ]
     async with AsyncExitStack() as stack:
@@ -312,6 +312,16 @@ async def test_a_third_party_runs_once_for_a_call_id(desk: Desk, toy: ServerProc
     assert first.outcome.status == "done"
     assert await desk.call("toy__write_note", note, call_id=call_id) == first
     assert toy.journal_lines().count(f"note {note['text']}") == 1
+
+
+async def test_a_file_that_a_call_returns_is_kept_and_named(desk: Desk):
+    asked = await desk.asked("toy__image", {})
+    await desk.decide(asked)
+    outcome = await desk.outcome(asked)
+    (attachment_id,) = outcome["attachments"]
+    kept = await desk.database.read(attachments.get, desk.owner_id, attachment_id)
+    assert (kept.mime, kept.session_id, kept.source) == ("image/png", None, "tool")
+    assert attachment_id in outcome["text"]
 
 
 async def test_what_a_client_of_a_server_asked_for_runs_on_approval(

@@ -113,7 +113,7 @@ def no_server_enabled() -> str:
         check=True,
     )
     servers = [
-        {"id": server["name"], "url": server["url"], "enabled": False}
+        {"id": server["name"], "url": server["url"], "enabled": False, "trust": "fleet"}
         for server in json.loads(listed.stdout)
     ]
     return json.dumps({"version": 1, "servers": servers})

@@ -35,7 +35,7 @@ def door(tmp_path: Path, trail: AuditTrail) -> Iterator[Door]:
     tokens = tmp_path / "data" / "tokens"
     tokens.mkdir(parents=True)
     (tokens / "mail").write_text(TOKEN)
-    off = {"id": "off", "url": "http://127.0.0.1:9/mcp", "enabled": False}
+    off = {"id": "off", "url": "http://127.0.0.1:9/mcp", "enabled": False, "trust": "fleet"}
     with whole_house(tmp_path, [trail.document("mail"), off]) as running:
         yield running
 

@@ -28,7 +28,12 @@ def test_the_first_document_holds_the_whole_fleet(tmp_path):
 
 def test_new_servers_are_added_and_the_owners_choices_stay(tmp_path):
     path = tmp_path / "mcp_servers.json"
-    calculator = {"id": "calculator", "url": "http://127.0.0.1:9999/mcp", "enabled": False}
+    calculator = {
+        "id": "calculator",
+        "url": "http://127.0.0.1:9999/mcp",
+        "enabled": False,
+        "trust": "fleet",
+    }
     foreign = {"id": "foreign", "url": "https://mcp.example/mcp", "trust": "third_party"}
     path.write_text(json.dumps({"version": 1, "servers": [calculator, foreign]}))
     document = FleetDocument(tmp_path)

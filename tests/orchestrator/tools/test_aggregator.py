@@ -21,7 +21,7 @@ def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerP
 
 
 def dead(server_id: str = "dead") -> ServerConfig:
-    return ServerConfig(id=server_id, url=f"http://127.0.0.1:{closed_port()}/mcp")
+    return ServerConfig(id=server_id, url=f"http://127.0.0.1:{closed_port()}/mcp", trust="fleet")
 
 
 async def test_entering_waits_for_no_server(tmp_path: Path, pins: PinsInMemory):
@@ -39,7 +39,9 @@ async def test_entering_waits_for_no_server(tmp_path: Path, pins: PinsInMemory):
 async def test_a_server_tells_its_version_and_its_tools(
     aggregate: Aggregate, server: ServerProcess
 ):
-    async with aggregate(ServerConfig(id="toy", title="The toy", url=server.url)) as aggregator:
+    async with aggregate(
+        ServerConfig(id="toy", title="The toy", url=server.url, trust="fleet")
+    ) as aggregator:
         (status,) = aggregator.servers()
         tools = aggregator.tools()
     assert (status.title, status.state, status.version) == ("The toy", "ready", "1.0")
@@ -64,8 +66,8 @@ async def test_a_server_tells_its_version_and_its_tools(
 async def test_the_same_tool_on_two_servers_never_crosses(
     aggregate: Aggregate, modern_server: ServerProcess, legacy_server: ServerProcess
 ):
-    one = ServerConfig(id="one", url=modern_server.url)
-    two = ServerConfig(id="two", url=legacy_server.url)
+    one = ServerConfig(id="one", url=modern_server.url, trust="fleet")
+    two = ServerConfig(id="two", url=legacy_server.url, trust="fleet")
     before = len(legacy_server.journal_lines())
     async with aggregate(one, two) as aggregator:
         await aggregator.call("one__write_note", {"text": "for one"}, call_id="c")
@@ -76,7 +78,9 @@ async def test_the_same_tool_on_two_servers_never_crosses(
 async def test_a_dead_server_delays_nobody_and_fails_clearly(
     aggregate: Aggregate, modern_server: ServerProcess
 ):
-    async with aggregate(dead(), ServerConfig(id="toy", url=modern_server.url)) as aggregator:
+    async with aggregate(
+        dead(), ServerConfig(id="toy", url=modern_server.url, trust="fleet")
+    ) as aggregator:
         states = {status.id: status.state for status in aggregator.servers()}
         assert states == {"dead": "unavailable", "toy": "ready"}
         assert (await aggregator.call("toy__echo", {"text": "x"}, call_id="c")).status == "done"
@@ -88,7 +92,7 @@ async def test_the_tools_of_a_dead_server_are_remembered_but_not_offered(
     aggregate: Aggregate, tmp_path: Path
 ):
     with toy_server(tmp_path / "journal") as server:
-        config = ServerConfig(id="toy", url=server.url)
+        config = ServerConfig(id="toy", url=server.url, trust="fleet")
         async with aggregate(config) as aggregator:
             assert aggregator.tools()
     async with aggregate(config) as aggregator:
@@ -104,7 +108,7 @@ async def test_the_tools_of_a_dead_server_are_remembered_but_not_offered(
 async def test_a_server_that_moved_is_not_believed_from_memory(
     aggregate: Aggregate, modern_server: ServerProcess
 ):
-    async with aggregate(ServerConfig(id="toy", url=modern_server.url)):
+    async with aggregate(ServerConfig(id="toy", url=modern_server.url, trust="fleet")):
         pass
     async with aggregate(dead("toy")) as aggregator:
         assert aggregator.servers()[0].tool_count == 0
@@ -114,7 +118,7 @@ async def test_a_wrong_token_is_told_apart_and_a_right_one_mends_it(
     aggregate: Aggregate, guarded_server: ServerProcess
 ):
     tokens = ["wrong"]
-    config = ServerConfig(id="toy", url=guarded_server.url)
+    config = ServerConfig(id="toy", url=guarded_server.url, trust="fleet")
     async with aggregate(config, token_for=lambda _: tokens[-1]) as aggregator:
         (status,) = aggregator.servers()
         assert status.state == "needs_sign_in"
@@ -131,7 +135,7 @@ async def test_a_token_that_cannot_be_read_needs_sign_in(
     def unreadable(config: ServerConfig) -> str:
         raise FileNotFoundError(2, "No such file or directory")
 
-    config = ServerConfig(id="toy", url=modern_server.url)
+    config = ServerConfig(id="toy", url=modern_server.url, trust="fleet")
     async with aggregate(config, token_for=unreadable) as aggregator:
         (status,) = aggregator.servers()
     assert status.state == "needs_sign_in"
@@ -141,8 +145,8 @@ async def test_a_token_that_cannot_be_read_needs_sign_in(
 async def test_switched_off_servers_and_tools_are_not_offered(
     aggregate: Aggregate, modern_server: ServerProcess
 ):
-    off = ServerConfig(id="off", url=modern_server.url, enabled=False)
-    some = ServerConfig(id="some", url=modern_server.url, disabled_tools=("echo",))
+    off = ServerConfig(id="off", url=modern_server.url, enabled=False, trust="fleet")
+    some = ServerConfig(id="some", url=modern_server.url, disabled_tools=("echo",), trust="fleet")
     async with aggregate(off, some) as aggregator:
         assert [status.state for status in aggregator.servers()] == ["disabled", "ready"]
         assert "some__echo" not in {tool.qualified_name for tool in aggregator.tools()}
@@ -153,8 +157,8 @@ async def test_switched_off_servers_and_tools_are_not_offered(
 async def test_a_new_configuration_lets_calls_in_flight_end(
     aggregate: Aggregate, modern_server: ServerProcess
 ):
-    leaving = ServerConfig(id="leaving", url=modern_server.url)
-    staying = ServerConfig(id="staying", url=modern_server.url)
+    leaving = ServerConfig(id="leaving", url=modern_server.url, trust="fleet")
+    staying = ServerConfig(id="staying", url=modern_server.url, trust="fleet")
     before = len(modern_server.journal_lines())
     async with aggregate(leaving, staying) as aggregator:
         running = asyncio.create_task(aggregator.call("leaving__slow", {"seconds": 1}, call_id="c"))
@@ -170,7 +174,7 @@ async def test_a_server_that_moves_is_connected_anew(
     aggregate: Aggregate, modern_server: ServerProcess
 ):
     async with aggregate(dead("toy")) as aggregator:
-        await aggregator.reconfigure([ServerConfig(id="toy", url=modern_server.url)])
+        await aggregator.reconfigure([ServerConfig(id="toy", url=modern_server.url, trust="fleet")])
         assert await aggregator.wait_until_settled(10)
         assert aggregator.servers()[0].state == "ready"
 
@@ -179,7 +183,7 @@ async def test_a_changed_tool_is_held_back_until_it_is_accepted(
     aggregate: Aggregate, tmp_path: Path, pins: PinsInMemory
 ):
     with toy_server(tmp_path / "journal", "--with-greet") as server:
-        async with aggregate(ServerConfig(id="toy", url=server.url)) as aggregator:
+        async with aggregate(ServerConfig(id="toy", url=server.url, trust="fleet")) as aggregator:
             server.restart("--changed")
             await aggregator.refresh()
             assert aggregator.servers()[0].state == "changed"
@@ -203,7 +207,7 @@ async def test_an_upgraded_server_of_our_own_may_change_its_tools(
     aggregate: Aggregate, tmp_path: Path
 ):
     with toy_server(tmp_path / "journal", "--with-greet") as server:
-        async with aggregate(ServerConfig(id="toy", url=server.url)) as aggregator:
+        async with aggregate(ServerConfig(id="toy", url=server.url, trust="fleet")) as aggregator:
             server.restart("--changed", "--version", "2.0")
             await aggregator.refresh()
             (status,) = aggregator.servers()
@@ -214,7 +218,7 @@ async def test_the_price_of_the_tool_list_does_not_grow_with_the_tools(
     aggregate: Aggregate, tmp_path: Path
 ):
     with toy_server(tmp_path / "journal", "--many-tools", "300") as server:
-        async with aggregate(ServerConfig(id="toy", url=server.url)) as aggregator:
+        async with aggregate(ServerConfig(id="toy", url=server.url, trust="fleet")) as aggregator:
             tools = aggregator.tools()
             assert len(tools) == 309
             assert aggregator.tools() is tools

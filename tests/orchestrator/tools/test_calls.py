@@ -15,7 +15,7 @@ from tests.orchestrator.tools.conftest import Aggregate
 
 
 def toy(server: ServerProcess, **more: object) -> ServerConfig:
-    return ServerConfig.model_validate({"id": "toy", "url": server.url, **more})
+    return ServerConfig.model_validate({"id": "toy", "url": server.url, "trust": "fleet", **more})
 
 
 async def call(aggregator: MCPToolAggregator, tool: str, **arguments: object):

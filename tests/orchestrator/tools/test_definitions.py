@@ -12,7 +12,7 @@ from orchestrator.tools.definitions import (
     visible_text,
 )
 
-FLEET = ServerConfig(id="mail", url="http://127.0.0.1:1/mcp")
+FLEET = ServerConfig(id="mail", url="http://127.0.0.1:1/mcp", trust="fleet")
 THIRD_PARTY = FLEET.model_copy(update={"trust": "third_party"})
 READ_ONLY = {"readOnlyHint": True}
 

@@ -76,7 +76,7 @@ class Side:
 @pytest.fixture
 async def side(server: EffectsServer, aggregate: Aggregate) -> AsyncIterator[Side]:
     async with wire_to(server.port) as wire:
-        config = ServerConfig(id="effects", url=wire.url)
+        config = ServerConfig(id="effects", url=wire.url, trust="fleet")
         async with aggregate(config, token_for=lambda _: server.token) as aggregator:
             yield Side(server, aggregator, wire)
 

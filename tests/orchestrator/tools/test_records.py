@@ -19,7 +19,9 @@ class Answers:
 
     def __init__(self, port: int) -> None:
         self.requests: list[str] = []
-        self.server = ServerConfig(id="mail", url=f"http://127.0.0.1:{port}/mail/mcp")
+        self.server = ServerConfig(
+            id="mail", url=f"http://127.0.0.1:{port}/mail/mcp", trust="fleet"
+        )
 
 
 def reply(body: bytes, status: str = "200 OK", *headers: str) -> bytes:

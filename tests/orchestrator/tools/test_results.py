@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp.types import CallToolResult
 
-from orchestrator.domain.tools import ToolMedia, ToolResult, UndoCall
+from orchestrator.domain.tools import FileLink, ToolMedia, ToolResult, UndoCall
 from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.results import MAX_TEXT_LENGTH, capped_text, tool_result
 
-FLEET = ServerConfig(id="mail", url="http://127.0.0.1:1/mcp")
+FLEET = ServerConfig(id="mail", url="http://127.0.0.1:1/mcp", trust="fleet")
 THIRD_PARTY = FLEET.model_copy(update={"trust": "third_party"})
 
 
@@ -88,6 +88,63 @@ def test_a_link_becomes_a_line():
         "mimeType": "text/plain",
     }
     assert result(link).text == "[resource: r.txt, file:///r.txt, text/plain]"
+
+
+ATTACHMENT_ID = "att_" + "0" * 26
+
+
+def linked(uri: str, server: ServerConfig, **meta: object) -> ToolResult:
+    return result(
+        {"type": "resource_link", "uri": uri, "name": "r", "_meta": meta or None}, server=server
+    )
+
+
+def test_files_on_a_server_of_the_fleet_and_those_it_uploaded_are_links_to_keep():
+    here = linked("http://127.0.0.1:1/files/a?expires=1", FLEET)
+    assert (here.links, here.text) == (
+        (FileLink("http://127.0.0.1:1/files/a?expires=1", "r"),),
+        "",
+    )
+    ours = linked("http://127.0.0.1:8000/x", FLEET, **{"flotilla/attachment_id": ATTACHMENT_ID})
+    assert ours.links == (FileLink("http://127.0.0.1:8000/x", "r", None, ATTACHMENT_ID),)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://127.0.0.1:2/files/a",
+        "https://127.0.0.1:1/files/a",
+        "http://localhost:1/files/a",
+        "http://127.0.0.1:1@evil.example/files/a",
+        "http://user@127.0.0.1:1/files/a",
+        "http://127.0.0.1:99999/files/a",
+        "file:///etc/passwd",
+        "//127.0.0.1:1/files/a",
+    ],
+)
+def test_a_link_to_any_other_place_is_only_told(uri: str):
+    told = linked(uri, FLEET)
+    assert (told.links, told.text) == ((), f"[resource: r, {uri}]")
+
+
+def test_a_third_party_has_no_files_of_ours():
+    link = linked("http://127.0.0.1:1/a", THIRD_PARTY, **{"flotilla/attachment_id": ATTACHMENT_ID})
+    assert (link.links, link.text) == ((), "[resource: r, http://127.0.0.1:1/a]")
+    odd = linked("http://127.0.0.1:2/a", FLEET, **{"flotilla/attachment_id": "att_../x"})
+    assert odd.links == ()
+
+
+def test_too_many_links_are_told():
+    link = {"type": "resource_link", "uri": "http://127.0.0.1:1/a", "name": "a"}
+    many = result(*[link] * 21)
+    assert len(many.links) == 20
+    assert many.text == "[resource: a, http://127.0.0.1:1/a]"
+
+
+def test_a_text_that_is_cut_is_there_whole_for_who_keeps_it():
+    long = "x" * (MAX_TEXT_LENGTH + 1)
+    assert result(text(long)).whole_text == long
+    assert result(text("short")).whole_text is None
 
 
 def test_an_embedded_text_is_read_as_text():
