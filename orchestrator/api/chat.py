@@ -53,7 +53,8 @@ class ChatRequest(Body):
     # Validated before the message, which may be blank because of them.
     attachment_ids: Annotated[list[Identifier], Field(max_length=20)] = []
     """Uploaded files that come with the message; each belongs to one session."""
-    message: str
+    # Without any bound, half characters would pass, which nothing can store.
+    message: Annotated[str, Field(min_length=0)]
     session_id: Identifier | None = None
     """Null starts a session."""
     client_message_id: Identifier | None = None

@@ -10,6 +10,7 @@ from orchestrator.attachments.signing import ContentSigner, signing_key
 from orchestrator.attachments.uploads import Attachments
 from orchestrator.store.database import Database
 
+OWN_URL = "https://flotilla.example"
 MAX_BYTES = 8 * 1024 * 1024
 
 
@@ -24,7 +25,7 @@ async def opened_files(
 ) -> AsyncGenerator[Attachments]:
     """The same folder again is a restart."""
     signer = ContentSigner(signing_key(folder))
-    blobs = store(folder / "attachments", signer, "http://127.0.0.1:8000")
+    blobs = store(folder / "attachments", signer, OWN_URL)
     async with Reaper(database, blobs, retention_days=30) as reaper:
         yield Attachments(
             database, blobs, signer, reaper, max_size_bytes=MAX_BYTES, url_life_s=3600

@@ -13,6 +13,7 @@ from tests.fakes.mcp_toy_server import ONE_PIXEL_PNG
 from tests.fakes.openrouter import FakeOpenRouter
 from tests.fakes.openrouter_rounds import Call, calls, text
 from tests.orchestrator.chat.conftest import Chat, running_chat
+from tests.orchestrator.chat.files import OWN_URL
 
 NOTES = b"Line one of the notes.\nAsk mallory@example.org for more.\n"
 
@@ -97,7 +98,7 @@ async def test_a_document_reaches_the_model_as_text_that_says_whose_it_is(chat: 
 
 
 async def test_a_document_is_read_once_and_a_long_one_is_cut(
-    chat: Chat, monkeypatch: pytest.MonkeyPatch
+    chat: Chat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchestrator.chat.attached.MAX_DOCUMENT_CHARS", 1_000)
     chat.fake.script(text("Long."), text("Long, still."))
@@ -105,8 +106,8 @@ async def test_a_document_is_read_once_and_a_long_one_is_cut(
     turn = await chat.send("Read.", attachment_ids=(long.id,))
     await chat.events(turn.id)
     assert "1,000 characters are left out]" in content_of(chat)
-    blobs = list((Path(chat.orchestrator._data_dir) / "attachments").rglob(long.id))
-    blobs[0].unlink()
+    (blob,) = (tmp_path / "attachments").rglob(long.id)
+    blob.unlink()
     again = await chat.send("Again.", session_id=turn.session_id)
     await chat.events(again.id)
     assert "0123456789" in chat.fake.received[1].messages[1]["content"]
@@ -149,6 +150,26 @@ async def test_a_model_that_takes_no_pictures_is_told_their_names(
     assert isinstance(content_of(chat), str)
     assert "pixel.png" in content_of(chat)
     assert "takes no pictures" in content_of(chat)
+
+
+async def test_a_store_that_everybody_reaches_gives_addresses_instead_of_data(chat: Chat) -> None:
+    chat.files.addresses_are_public = True
+    chat.fake.script(text("One pixel."))
+    picture = await chat.attach(ONE_PIXEL_PNG, "pixel.png")
+    turn = await chat.send("Look.", attachment_ids=(picture.id,))
+    await chat.events(turn.id)
+    url = content_of(chat)[2]["image_url"]["url"]
+    assert url.startswith(f"{OWN_URL}/api/attachments/{picture.id}/content?")
+
+
+async def test_a_picture_whose_bytes_are_gone_is_said_to_be(chat: Chat, tmp_path: Path) -> None:
+    chat.fake.script(text("Nothing there."))
+    picture = await chat.attach(ONE_PIXEL_PNG, "pixel.png")
+    (blob,) = (tmp_path / "attachments").rglob(picture.id)
+    blob.unlink()
+    turn = await chat.send("Look.", attachment_ids=(picture.id,))
+    assert (await chat.events(turn.id))[-1].type == "turn_finished"
+    assert content_of(chat)[2]["text"].startswith("[The picture could not be read: ")
 
 
 async def test_a_file_taints_the_chat_and_its_text_is_not_the_owners(gated: Chat) -> None:
