@@ -26,7 +26,7 @@ from orchestrator.attachments.blobs import (
 )
 from orchestrator.attachments.gcs_access import Access, Place
 from orchestrator.attachments.gcs_errors import explained
-from orchestrator.attachments.gcs_pipe import Pipe
+from orchestrator.attachments.gcs_pipe import Abandoned, Pipe
 from orchestrator.attachments.names import content_disposition
 from orchestrator.attachments.threads import Threads, end_of
 from orchestrator.domain.attachments import Disposition
@@ -68,6 +68,7 @@ class GcsBlobStore:
         self._threads = Threads(_THREADS)
         # Apart, because an upload has its thread for as long as its source takes.
         self._uploads = Threads(_UPLOADS)
+        self._pipes: set[Pipe] = set()
         retry = _with(DEFAULT_RETRY, timeout=patience.retries_s, delay=patience.first_delay_s)
         self._waiting: dict[str, Any] = {"timeout": patience.request_s, "retry": retry}
 
@@ -75,6 +76,7 @@ class GcsBlobStore:
         """See `BlobStore`."""
         checked_name(name)
         pipe = Pipe()
+        self._pipes.add(pipe)
         mark = secrets.token_hex(16)
         upload = asyncio.create_task(self._uploads.run(self._upload, name, pipe, mime_type, mark))
         upload.add_done_callback(lambda _: pipe.make_room())
@@ -91,6 +93,8 @@ class GcsBlobStore:
             if pipe.is_read_out and not isinstance(error, BlobExists):
                 await self._threads.run(self._withdraw, name, mark)
             raise
+        finally:
+            self._pipes.discard(pipe)
         return pipe.size_bytes
 
     async def read(
@@ -146,7 +150,9 @@ class GcsBlobStore:
         return await self._run("get", self._sign, name, checked_life(life_s), header, mime_type)
 
     async def aclose(self) -> None:
-        """See `BlobStore`."""
+        """See `BlobStore`; uploads whose source still has something to say are given up."""
+        for pipe in self._pipes:
+            pipe.abandon()
         await self._uploads.aclose()
         await self._threads.aclose()
         await asyncio.to_thread(self._access.close)
@@ -172,6 +178,8 @@ class GcsBlobStore:
                 blob.upload_from_file(
                     pipe, content_type=mime_type, if_generation_match=0, **self._waiting
                 )
+        except Abandoned as error:
+            raise BlobStoreUnavailable("The upload was given up before its end.") from error
         except BlobNotFound as error:
             raise BlobStoreUnavailable("The bucket forgot an upload: begin it again.") from error
         except ValueError as error:  # how the library says that a part was kept in part

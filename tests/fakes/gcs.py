@@ -118,6 +118,7 @@ class Gcs:
     def __init__(self, emulator_port: int, account: Account) -> None:
         self._emulator_port = emulator_port
         self._lock = threading.RLock()
+        self._has_news = threading.Condition(self._lock)
         self._uploads: dict[str, Upload] = {}
         self._freed = threading.Event()
         self.account = account
@@ -135,9 +136,15 @@ class Gcs:
         """Let go of every request that stalls."""
         self._freed.set()
 
+    def wait_for(self, route: str) -> None:
+        """Return when somebody has asked for `route`."""
+        with self._has_news:
+            assert self._has_news.wait_for(lambda: route in self.seen, timeout=20)
+
     def fault_for(self, route: str) -> Fault | None:
-        with self._lock:
+        with self._has_news:
             self.seen.append(route)
+            self._has_news.notify_all()
             for fault in self.faults:
                 if fault.route == route and fault.times:
                     fault.times -= 1
