@@ -8,10 +8,6 @@ It is not the server's bearer token, which every MCP client of the owner has.
 import base64
 import hashlib
 import hmac
-import os
-import re
-import secrets
-import stat
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,11 +15,10 @@ from typing import Any, Literal
 
 from orchestrator.approvals.canonical import call_hash, canonical_json
 from orchestrator.errors import ToolError
+from orchestrator.store.key_files import KeyFileUnusable, kept_key
 
 LIFE_S = 600
 """Long enough for a slow connection: a grant is minted when the call is sent."""
-
-KEY_BYTES = 32
 
 GrantScope = Literal["once", "standing"]
 """`standing` does not open level 3, nor a limit."""
@@ -77,33 +72,10 @@ class GrantKeys:
 
     def _key(self, server: str) -> bytes:
         """Read anew each time, so that a key the owner changed is used at once."""
-        path = self._folder / server
-        if not path.exists():
-            _create(path)
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise ToolError(f"{path} can be read by other users: run `chmod 600 {path}`.")
-        text = path.read_text(encoding="ascii", errors="replace").strip()
-        if not re.fullmatch(r"[A-Za-z0-9_-]{43,}", text):
-            raise ToolError(f"{path} holds no key: delete it and start its server again.")
-        return text.encode()
-
-
-def _create(path: Path) -> None:
-    """Make the file, complete from the first moment; whoever comes second keeps the first's."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        # A link fails when the name is taken, and never shows a half-written file.
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+        try:
+            return kept_key(self._folder / server)
+        except KeyFileUnusable as error:
+            raise ToolError(str(error)) from error
 
 
 def _base64url(content: bytes) -> str:
