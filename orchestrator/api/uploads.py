@@ -59,6 +59,7 @@ def body_rule(max_size_bytes: int) -> BodyRule:
 _FORM = {
     "type": "object",
     "required": ["file"],
+    "additionalProperties": False,
     "properties": {
         "session_id": {
             "type": "string",
@@ -68,7 +69,7 @@ _FORM = {
             "type": "array",
             "items": {"type": "string", "format": "binary"},
             "minItems": 1,
-            "maxItems": MAX_FILES,
+            "description": f"{MAX_FILES} are kept at most.",
         },
     },
 }

@@ -29,7 +29,7 @@ export type ApiToken = {
     /**
      * Scope
      */
-    scope: 'owner' | 'read_history' | 'ask_approval';
+    scope: 'owner' | 'read_history' | 'server';
 };
 
 /**
@@ -301,6 +301,50 @@ export type AttachmentAdded = {
 };
 
 /**
+ * AttachmentPage
+ *
+ * Attachments, the newest first.
+ */
+export type AttachmentPage = {
+    /**
+     * Items
+     */
+    items: Array<SignedAttachment>;
+    /**
+     * Next Cursor
+     */
+    next_cursor: string | null;
+};
+
+/**
+ * AttachmentShown
+ *
+ * A file as messages show it.
+ */
+export type AttachmentShown = {
+    /**
+     * Deleted
+     */
+    deleted?: boolean;
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Mime
+     */
+    mime: string;
+    /**
+     * Name
+     */
+    name: string;
+    /**
+     * Size Bytes
+     */
+    size_bytes: number;
+};
+
+/**
  * AuditEntry
  *
  * One row; what only calls of tools have is null or empty in the others.
@@ -453,12 +497,11 @@ export type ChatEvent = ({
     type: 'turn_finished';
 } & TurnFinished);
 
-/**
- * ChatRequest
- *
- * A message of the owner.
- */
-export type ChatRequest = {
+export type ChatRequest = ({
+    message?: unknown;
+} | {
+    attachment_ids: unknown;
+}) & {
     /**
      * Attachment Ids
      */
@@ -594,6 +637,10 @@ export type Me = {
  */
 export type Message = {
     /**
+     * Attachments
+     */
+    attachments?: Array<AttachmentShown>;
+    /**
      * Complete
      */
     complete?: boolean;
@@ -691,7 +738,7 @@ export type MintedToken = {
     /**
      * Scope
      */
-    scope: 'owner' | 'read_history' | 'ask_approval';
+    scope: 'owner' | 'read_history' | 'server';
     /**
      * Token
      */
@@ -889,6 +936,30 @@ export type ReasoningDelta = {
 };
 
 /**
+ * RefusedFile
+ *
+ * A file that was not kept; nothing of it is stored.
+ */
+export type RefusedFile = {
+    /**
+     * Code
+     */
+    code: string;
+    /**
+     * Detail
+     */
+    detail: string;
+    /**
+     * Name
+     */
+    name: string;
+    /**
+     * Retryable
+     */
+    retryable: boolean;
+};
+
+/**
  * RequestedToolCall
  *
  * A tool call as the model asked for it.
@@ -1072,6 +1143,74 @@ export type SignInLink = {
      * Expires At
      */
     expires_at: string;
+};
+
+/**
+ * SignedAttachment
+ *
+ * An attachment with addresses that give its bytes to whoever has them, for a while.
+ */
+export type SignedAttachment = {
+    /**
+     * Created At
+     */
+    created_at: string;
+    /**
+     * Delivery Url
+     */
+    delivery_url: string;
+    /**
+     * Expires At
+     */
+    expires_at: string | null;
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Last Used At
+     */
+    last_used_at: string;
+    /**
+     * Mime
+     */
+    mime: string;
+    /**
+     * Name
+     */
+    name: string;
+    /**
+     * Pinned
+     */
+    pinned?: boolean;
+    /**
+     * Session Id
+     */
+    session_id: string | null;
+    /**
+     * Sha256
+     */
+    sha256: string;
+    /**
+     * Size Bytes
+     */
+    size_bytes: number;
+    /**
+     * Source
+     */
+    source: 'upload' | 'tool' | 'model' | 'server';
+    /**
+     * Tool Call Id
+     */
+    tool_call_id?: string | null;
+    /**
+     * Url
+     */
+    url: string;
+    /**
+     * Url Expires At
+     */
+    url_expires_at: string;
 };
 
 /**
@@ -1345,6 +1484,10 @@ export type Tokens = {
  */
 export type ToolCallAnswer = {
     /**
+     * Attachments
+     */
+    attachments: Array<string>;
+    /**
      * Call Id
      */
     call_id: string;
@@ -1480,6 +1623,10 @@ export type ToolCallRecord = {
     arguments: {
         [key: string]: unknown;
     };
+    /**
+     * Attachments
+     */
+    attachments?: Array<AttachmentShown>;
     /**
      * Duration Ms
      */
@@ -1863,6 +2010,22 @@ export type Undone = {
      * Tool Call Id
      */
     tool_call_id: string;
+};
+
+/**
+ * Uploaded
+ *
+ * What became of the files, in their order.
+ */
+export type Uploaded = {
+    /**
+     * Items
+     */
+    items: Array<SignedAttachment>;
+    /**
+     * Refused
+     */
+    refused: Array<RefusedFile>;
 };
 
 /**
