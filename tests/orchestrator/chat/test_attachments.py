@@ -1,6 +1,7 @@
 """Files of the owner on their way to the model."""
 
 import base64
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,41 @@ async def test_a_restart_shows_a_waiting_turn_its_picture_again(
         await chat.decide(approval_id)
         await chat.events(turn.id)
         assert pictures_in(fake.received[1].messages[1]["content"]) == [ONE_PIXEL_PNG]
+
+
+async def test_a_turn_without_files_looks_for_none(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody_asks(*_: object, **__: object) -> None:
+        raise AssertionError("nobody asked for files")
+
+    monkeypatch.setattr(attachments, "named", nobody_asks)
+    monkeypatch.setattr("orchestrator.llm.openrouter.fetch_models", nobody_asks)
+    chat.fake.script(calls(Call("toy__echo", {"text": "hi"})), text("Hi."), text("Hi again."))
+    turn = await chat.send("Say hi.")
+    await chat.events(turn.id)
+    again = await chat.send("Again.", session_id=turn.session_id)
+    assert (await chat.events(again.id))[-1].type == "turn_finished"
+
+
+async def test_pictures_are_encoded_in_small_pieces_and_beside_the_event_loop(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode, pieces = base64.b64encode, list[tuple[int, bool]]()
+
+    def watched(data: bytes) -> bytes:
+        pieces.append((len(data), threading.current_thread() is threading.main_thread()))
+        return encode(data)
+
+    large = picture_of(4 * 1024 * 1024)
+    chat.fake.script(text("Large."))
+    picture = await chat.attach(large, "large.png")
+    monkeypatch.setattr("orchestrator.chat.attached.base64.b64encode", watched)
+    turn = await chat.send("Look.", attachment_ids=(picture.id,))
+    await chat.events(turn.id)
+    assert pictures_in(content_of(chat)) == [large]
+    assert max(size for size, _ in pieces) <= 512 * 1024
+    assert max(size for size, is_loop in pieces if is_loop) < 3
 
 
 async def test_a_page_of_messages_shows_files_too(chat: Chat) -> None:
