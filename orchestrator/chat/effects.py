@@ -11,10 +11,12 @@ def effects_notice(calls: Iterable[ToolCallRecord]) -> Notice | None:
 
     None when it was about to change nothing.
     """
-    states = [call.state for call in calls if call.effect is not None]
-    if not states:
+    changing = [call for call in calls if call.effect is not None]
+    if not changing:
         return None
-    made, unknown = states.count("done"), states.count("unknown")
+    # A call may delete fifty things at once; a server that does not count is taken at one.
+    made = sum(1 if c.effects is None else c.effects for c in changing if c.state == "done")
+    unknown = sum(call.state == "unknown" for call in changing)
     said = "1 change was made" if made == 1 else f"{made} changes were made"
     doubt = f"; the outcome of {unknown} is unknown" if unknown else ""
     return Notice(code="effects", message=f"Stopped. {said}{doubt}.")

@@ -75,6 +75,8 @@ class ToolCallRecord(Value):
     ran_arguments: dict[str, Any] | None = None
     """What ran instead, where the owner changed the arguments on approving."""
     effect: Effect | None = None
+    effects: int | None = None
+    """How many, as the server counted."""
     sources: list[str] = Field(default_factory=list[str])
     """Where foreign text in the result came from; not empty when the tool is `untrusted`."""
     undoable: bool = False

@@ -118,6 +118,8 @@ class ToolResult:
     """One sentence for the person, set exactly when `status` is not `done`."""
     error_code: str | None = None
     undo: UndoCall | None = None
+    effects: int | None = None
+    """How many, as the server counted; None when it did not say."""
     links: tuple[FileLink, ...] = ()
     whole_text: str | None = None
     """The text before it was capped; None when nothing was cut."""

@@ -166,6 +166,7 @@ tool_calls = Table(
     Column("duration_ms", Integer),
     Column("ran_arguments", JSON(none_as_null=True)),
     Column("effect", Text),
+    Column("effects", Integer),
     Column("sources", JSON, nullable=False, server_default="[]"),
     Column("undo", JSON(none_as_null=True)),
     Column("undone_at", Text),

@@ -26,7 +26,7 @@ _FINISH = (
             name: bindparam(f"new_{name}")
             for name in (
                 *("state", "text", "structured", "error", "duration_ms", "sources", "undo"),
-                "attachments",
+                *("attachments", "effects"),
             )
         }
     )
@@ -119,6 +119,7 @@ def finish(
             "new_sources": list(sources),
             "new_undo": asdict(result.undo) if result.undo else None,
             "new_attachments": list(attachment_ids),
+            "new_effects": result.effects,
         },
     )
 
@@ -182,6 +183,7 @@ def record_of(row: Row[Any], files: ShownFiles, prefix: str = "") -> ToolCallRec
         duration_ms=getattr(row, prefix + "duration_ms"),
         ran_arguments=getattr(row, prefix + "ran_arguments"),
         effect=getattr(row, prefix + "effect"),
+        effects=getattr(row, prefix + "effects"),
         sources=getattr(row, prefix + "sources"),
         undoable=state == "done" and has_undo and undone_at is None,
         undone_at=undone_at,

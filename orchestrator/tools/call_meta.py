@@ -13,6 +13,8 @@ from orchestrator.tools.names import qualified_name
 logger = logging.getLogger(__name__)
 
 UNDO_KEY = "flotilla/undo"
+EFFECTS_KEY = "flotilla/effects"
+_MOST_EFFECTS = 1_000_000
 
 
 class _Undo(BaseModel):
@@ -35,6 +37,12 @@ def call_meta(call_id: str, permit: Permit) -> RequestParamsMeta:
     if permit.taint:
         meta["flotilla/taint"] = list(permit.taint)
     return cast("RequestParamsMeta", meta)
+
+
+def effects_in(result: CallToolResult) -> int | None:
+    """Return how many effects the server counted, when it says so."""
+    said = (result.meta or {}).get(EFFECTS_KEY)
+    return said if isinstance(said, int) and 0 <= said <= _MOST_EFFECTS else None
 
 
 def undo_in(result: CallToolResult, server: ServerConfig) -> UndoCall | None:

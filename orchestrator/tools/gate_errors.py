@@ -1,4 +1,4 @@
-"""Errors that a server of the fleet gives with a code, because its gate did not run the call."""
+"""What the gate of a server says with a code, in place of a result of the tool."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orchestrator.domain.tools import ToolCallStatus
 
 _STATUS: dict[str, ToolCallStatus] = {
+    "result_too_large": "done",
     "outcome_unknown": "unknown",
     "in_progress": "unknown",
     "denied": "denied",

@@ -19,7 +19,7 @@ from mcp.types import (
 )
 
 from orchestrator.domain.tools import FileLink, ToolMedia, ToolResult
-from orchestrator.tools.call_meta import undo_in
+from orchestrator.tools.call_meta import effects_in, undo_in
 from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.gate_errors import gate_error_in
 from orchestrator.tools.server_files import file_link
@@ -44,9 +44,12 @@ def tool_result(result: CallToolResult, server: ServerConfig) -> ToolResult:
     refusal = gate_error_in(result)
     if refusal is not None:
         text = capped_text(refusal.message)
+        if refusal.status == "done":
+            return ToolResult("done", text, effects=effects_in(result))
         error = text[:_MAX_ERROR_LENGTH]
         return ToolResult(refusal.status, text, refusal.structured, (), error, refusal.code)
-    return replace(_plain_result(result, server), undo=undo_in(result, server))
+    plain = _plain_result(result, server)
+    return replace(plain, undo=undo_in(result, server), effects=effects_in(result))
 
 
 def _plain_result(result: CallToolResult, server: ServerConfig) -> ToolResult:

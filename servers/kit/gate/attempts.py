@@ -170,7 +170,7 @@ async def _ended(call: Call, run: Run) -> Ended:
     try:
         check_result(result)
     except TooLarge as error:
-        return "done", _failure(call, f"It was done; do not call it again. {error}")
+        return "done", _counted(call, refusals.result_too_large(call.call_id, str(error)))
     meta = {**(result.meta or {}), **refusals.call_meta(call.call_id)}
     sent = CallToolResult(
         content=result.content,
@@ -178,7 +178,14 @@ async def _ended(call: Call, run: Run) -> Ended:
         is_error=result.is_error,
         _meta=meta,
     )
-    return ("failed" if result.is_error else "done"), sent
+    return ("failed", sent) if result.is_error else ("done", _counted(call, sent))
+
+
+def _counted(call: Call, result: CallToolResult) -> CallToolResult:
+    """The result of a call that was done, with the number of its effects."""
+    if call.effect is not None:
+        result.meta = {**(result.meta or {}), refusals.EFFECTS_META: call.effects}
+    return result
 
 
 def _failure(call: Call, text: str) -> CallToolResult:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from mcp.types import CallToolResult, TextContent
 
 CALL_ID_META = "flotilla/call_id"
+EFFECTS_META = "flotilla/effects"
 
 Reason = Literal["level", "limit"]
 Code = Literal[
@@ -16,8 +17,10 @@ Code = Literal[
     "in_progress",
     "arguments_differ",
     "gate_unavailable",
+    "result_too_large",
 ]
-"""With all of them nothing happened, except with `outcome_unknown` (perhaps) and `in_progress`."""
+"""With all of them nothing happened, except with `result_too_large` (it was done),
+`outcome_unknown` (perhaps) and `in_progress`."""
 
 
 def refusal(
@@ -37,6 +40,12 @@ def refusal(
 def call_meta(call_id: str) -> dict[str, Any]:
     """The `_meta` of every result of a gated call."""
     return {CALL_ID_META: call_id}
+
+
+def result_too_large(call_id: str, why: str) -> CallToolResult:
+    """It was done, but what the tool said of it cannot be sent."""
+    text = f"It was done; do not call it again. {why}"
+    return refusal("result_too_large", text, call_id=call_id)
 
 
 def approval_required(

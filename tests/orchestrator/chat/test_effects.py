@@ -75,6 +75,30 @@ async def test_a_turn_that_reaches_its_limit_tells_what_it_changed(
     assert effects_said(events) == ["Stopped. 2 changes were made."]
 
 
+async def test_what_one_call_did_many_times_is_counted_as_often(
+    tmp_path: Path, fake: FakeOpenRouter, effects: EffectsServer
+) -> None:
+    fake.script(calls(Call("effects__delete_many", {"ids": ["a", "b", "c"]}), label("a")))
+    limits = TurnLimits(max_rounds=1)
+    async with running_chat(tmp_path, fake, None, limits, effects=effects) as chat:
+        await chat.let_stand("effects__delete_many")
+        turn = await chat.send("Delete.")
+        events = await chat.events(turn.id)
+    assert effects_said(events) == ["Stopped. 4 changes were made."]
+
+
+async def test_a_change_whose_result_cannot_be_sent_is_shown_as_done(
+    gated: Chat, effects: EffectsServer
+) -> None:
+    fail = Call("effects__fail_label", {"item_id": "i1", "how": "long"})
+    gated.fake.script(calls(fail), text("Done."))
+    turn = await gated.send("Label.")
+    await gated.events(turn.id)
+    [call] = await gated.calls(turn.id)
+    assert (call.state, call.effects, call.error) == ("done", 1, None)
+    assert call.text.startswith("It was done; do not call it again.")
+
+
 async def test_at_the_limit_of_the_server_the_rest_waits_for_the_owner(
     tmp_path: Path, fake: FakeOpenRouter, effects: EffectsServer
 ) -> None:

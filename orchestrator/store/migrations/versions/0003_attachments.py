@@ -1,4 +1,4 @@
-"""Attachments, and which of them messages and tool calls hold."""
+"""Attachments, which of them messages and tool calls hold, and how many effects a call had."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,6 +15,7 @@ def upgrade() -> None:
     for table in ("messages", "tool_calls"):
         ids = sa.Column("attachments", sa.JSON(), nullable=False, server_default="[]")
         op.add_column(table, ids)
+    op.add_column("tool_calls", sa.Column("effects", sa.Integer(), nullable=True))
     op.create_table(
         "attachments",
         sa.Column("id", sa.Text(), nullable=False),

@@ -189,6 +189,7 @@ async def test_a_result_over_the_ceiling_is_told_as_done(effects: EffectsInMemor
         result = await called(client, "fail_label", {"item_id": "i1", "how": "long"})
 
     assert result.is_error
+    assert error_of(result)["code"] == "result_too_large"
     assert result.content[0].text.startswith("It was done; do not call it again. The result is")
     assert [row["outcome"] for row in await effects.audit()] == ["done"]
 
