@@ -129,9 +129,8 @@ class Settings(BaseSettings):
         "ask",
         description="ask, or quarantine: after a turn has read foreign text, no tool runs in it.",
     )
-    # Servers remember calls for 7 days: later one could be sent again and run twice.
-    approval_lifetime_h: float = Field(
-        72, gt=0, le=168, description="Hours after which an approval that nobody decided expires."
+    approval_lifetime_h: float = Field(  # Servers remember for 7 days; later one might run twice.
+        72, gt=0, le=144, description="Hours after which an approval that nobody decided expires."
     )
     attachments_max_size_bytes: int = Field(
         25 * 1024 * 1024, ge=1, description="Largest file that can be attached, in bytes."

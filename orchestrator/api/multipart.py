@@ -19,6 +19,8 @@ _MIME = b"multipart/form-data"
 class MalformedBody(InvalidRequest):
     """What comes is not what multipart/form-data looks like; nothing more can be read of it."""
 
+    code = "malformed_body"
+
 
 @dataclass(frozen=True, slots=True)
 class _End:

@@ -1636,6 +1636,10 @@ export type ToolCallRecord = {
      */
     effect?: 'change' | 'send' | 'delete' | 'share' | null;
     /**
+     * Effects
+     */
+    effects?: number | null;
+    /**
      * Error
      */
     error?: string | null;
