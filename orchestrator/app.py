@@ -47,6 +47,7 @@ from orchestrator.store.database import Database
 from orchestrator.store.json_file import read_json_document
 from orchestrator.store.local_tokens import ensure_local_tokens
 from orchestrator.store.migrate import migrate
+from orchestrator.store.standing_approvals import revoke_of_others
 from orchestrator.tools.aggregator import MCPToolAggregator
 from orchestrator.tools.config import ServersDocument
 from orchestrator.tools.pin_file import PinFile
@@ -103,7 +104,9 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         stack.push_async_callback(database.close)
         document = _servers_document(settings)
         fleet = [server.id for server in document.servers if server.trust == "fleet"]
-        await database.write(ensure_local_tokens, settings.data_dir, fleet)
+        owner = await database.write(ensure_local_tokens, settings.data_dir, fleet)
+        servers = {server.id for server in document.servers}
+        await database.write(revoke_of_others, owner.id, servers, actor="start-up")
         authenticator = Authenticator(database)
         await stack.enter_async_context(_running(authenticator.keep_last_used()))
         signer = ContentSigner(signing_key(settings.data_dir))

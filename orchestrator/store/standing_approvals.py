@@ -1,5 +1,7 @@
 """Rows of `standing_approvals`: tools the owner need not be asked about again."""
 
+from collections.abc import Collection
+
 from sqlalchemy import Connection, or_, select, update
 
 from orchestrator.domain.approvals import StandingApproval
@@ -74,3 +76,15 @@ def revoke(conn: Connection, owner_id: str, standing_id: str, *, actor: str) -> 
         subject=standing_id,
         details={"tool": tool},
     )
+
+
+def revoke_of_others(
+    conn: Connection, owner_id: str, servers: Collection[str], *, actor: str
+) -> None:
+    """End those for tools of servers that are not among `servers` any more.
+
+    A server that comes back under the same id may be another one.
+    """
+    for given in listed(conn, owner_id):
+        if given.tool.partition("__")[0] not in servers:
+            revoke(conn, owner_id, given.id, actor=actor)

@@ -314,3 +314,12 @@ async def test_a_ticket_asks_once_and_a_server_not_without_end(database: Databas
     decided = await decide(database, first, NO)
     assert await ticket(asked(tool_call_id="ticket_1")) == (decided, False)
     assert (await ticket(asked(tool_call_id="ticket_3")))[1]
+
+
+async def test_what_stood_for_a_server_that_left_does_not_stand_for_its_successor(
+    database: Database,
+):
+    for tool in ("mail__send", "notes__write"):
+        await database.write(standing_approvals.add, ANN, tool, None, by="web")
+    await database.write(standing_approvals.revoke_of_others, ANN, {"notes"}, actor="start-up")
+    assert await database.read(standing_approvals.tools_of, ANN, None) == {"notes__write"}
