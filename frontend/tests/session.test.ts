@@ -213,10 +213,10 @@ test('stored files stand where live ones do, and keep their call in sight', () =
 	};
 	const [turn] = foldMessages(
 		[
-			{ ...message('u-t', 'user', { content: '' }), attachments: [FILE] } as Message,
+			message('u-t', 'user', { content: '', attachments: [FILE] }),
 			message('a1', 'assistant', { tool_calls: ['c1', 'c2', 'c3'].map((id) => call(id)) }),
 			...['c1', 'c2', 'c3'].map((id) => withFile(id)),
-			{ ...message('a2', 'assistant', { content: 'Look.' }), attachments: [FILE] } as Message,
+			message('a2', 'assistant', { content: 'Look.', attachments: [FILE] }),
 		],
 		[turnRow('t', 'finished')],
 	);

@@ -1,24 +1,14 @@
 /** The routes of attachments. What a file holds is sent and read as it is, never as JSON. */
 
-import { ApiError, type Client, ConnectionError, refusalOf } from './client';
+import { type Client, ConnectionError, refusalOf } from './client';
+import type { AttachmentShown, Uploaded } from './types';
 
 const ROOT = '/api/attachments';
 
-/** A file the orchestrator keeps, as far as the page needs to know it. */
-export interface KeptFile {
-	id: string;
-	/** As its maker called it. */
-	name: string;
-	/** Found in its bytes. */
-	mime: string;
-	size_bytes: number;
-}
-
 /** A file that a message shows. */
-export interface FileRef extends KeptFile {
-	/** Then its id is all that is known. */
-	deleted?: boolean;
-}
+export type FileRef = AttachmentShown;
+/** A file the orchestrator keeps, as far as the page needs to know it. */
+export type KeptFile = Omit<FileRef, 'deleted'>;
 
 export interface UploadOptions {
 	/** The chat it belongs to; null before there is one. */
@@ -64,7 +54,7 @@ export class FileRoutes {
 				const { status, response } = request;
 				const kept = status === 201 ? keptIn(response) : null;
 				if (kept) resolve(kept);
-				else reject(this.#client.refused(refusalIn(status, response)));
+				else reject(this.#client.refused(refusalOf(status, response)));
 			};
 			request.onerror = () => reject(new ConnectionError('The upload broke off.'));
 			request.onabort = () => reject(new DOMException('The upload was taken back.', 'AbortError'));
@@ -83,20 +73,8 @@ function formOf(file: File, sessionId: string | null): FormData {
 	return form;
 }
 
-interface UploadAnswer {
-	items?: KeptFile[];
-	refused?: { code: string; detail: string }[];
-}
-
-function keptIn(answer: UploadAnswer | null): KeptFile | null {
-	return answer?.items?.[0] ?? null;
-}
-
-/** A file may be refused alone, or the whole request. */
-function refusalIn(status: number, answer: UploadAnswer | null): ApiError {
-	const [refused] = answer?.refused ?? [];
-	if (!refused) return refusalOf(status, answer);
-	return new ApiError(status === 201 ? 400 : status, refused.code, refused.detail);
+function keptIn(answer: Uploaded | null): KeptFile | null {
+	return answer?.items[0] ?? null;
 }
 
 function filePath(id: string): string {

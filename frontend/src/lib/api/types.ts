@@ -12,6 +12,7 @@ import type {
 export type {
 	Approval,
 	ApprovalPage,
+	AttachmentShown,
 	ChatEvent,
 	ChatRequest,
 	Message,
@@ -31,6 +32,7 @@ export type {
 	TurnError,
 	Undone,
 	UndoReport,
+	Uploaded,
 } from './types.gen';
 
 export type ApprovalScope = NonNullable<Approval['scope']>;

@@ -160,9 +160,8 @@ function resultOf({ text = '', structured = null, error = null }: ToolCallRecord
 }
 
 /** The files a message or a call names. */
-function refsOf(holder: object | undefined): FileRef[] {
-	const { attachments = [] } = (holder ?? {}) as { attachments?: FileRef[] };
-	return attachments;
+function refsOf(holder: Message | ToolCallRecord | undefined): FileRef[] {
+	return holder?.attachments ?? [];
 }
 
 /** The turn is over: a call that was only planned never ran, one without an end is unknown. */
