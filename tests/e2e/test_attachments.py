@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Route, StorageState, expect
+from playwright.sync_api import Browser, Dialog, FilePayload, Locator, Route, StorageState, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.conftest import OpenPage, sign_in_link
@@ -24,8 +24,6 @@ pytestmark = pytest.mark.browser
 
 MAX_SIZE = 300_000
 DELETION_LIMIT_S = 15.0
-File = dict[str, Any]
-"""As the file input takes it: name, mimeType, buffer."""
 BRING = """
 ([kind, files]) => {
     const transfer = new DataTransfer();
@@ -63,11 +61,11 @@ def picture(width: int = 320, height: int = 200, *, blue: int = 120) -> bytes:
     )
 
 
-def file(name: str, data: bytes, mime: str = "application/octet-stream") -> File:
+def file(name: str, data: bytes, mime: str = "application/octet-stream") -> FilePayload:
     return {"name": name, "mimeType": mime, "buffer": data}
 
 
-def png(name: str = "heron.png", **look: int) -> File:
+def png(name: str = "heron.png", **look: int) -> FilePayload:
     return file(name, picture(**look), "image/png")
 
 
@@ -75,7 +73,7 @@ LONG_NAME = file(f"{'very-long-name-' * 12}.csv", b"a,b\n1,2\n", "text/csv")
 REPORT = file("report.pdf", pdf_pages(pdf_text("The heron eats 42 fish.")), "application/pdf")
 
 
-def bring(chat: ChatPage, kind: str, *files: File) -> None:
+def bring(chat: ChatPage, kind: str, *files: FilePayload) -> None:
     """Paste or drop files, or drag them above the page."""
     sent = [
         {
@@ -88,7 +86,7 @@ def bring(chat: ChatPage, kind: str, *files: File) -> None:
     chat.page.evaluate(BRING, [kind, sent])
 
 
-def pick(chat: ChatPage, *files: File) -> None:
+def pick(chat: ChatPage, *files: FilePayload) -> None:
     chat.page.locator("input[type=file]").set_input_files(list(files))
 
 
@@ -264,8 +262,12 @@ def test_an_upload_that_broke_off_is_retried_and_the_message_waits(
     pick(chat, png())
     expect(tray(chat)).to_contain_text("Not uploaded: Flotilla is not answering.")
     held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
     chat.page.unroute("**/api/uploads")
-    chat.page.route("**/api/uploads", lambda route: held.append(route))
+    chat.page.route("**/api/uploads", hold)
     chat.button("Retry heron.png").click()
     chat.say("look")
     expect(chat.button("Sends after upload")).to_be_visible()
@@ -306,7 +308,12 @@ def test_names_and_contents_do_nothing(chat: ChatPage, model: FakeOpenRouter):
         file("../../etc/passwd", b"root", "text/plain"),
     )
     dialogs: list[str] = []
-    chat.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+
+    def note(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    chat.page.on("dialog", note)
     bring(chat, "drop", *files)
     are_uploaded(chat, len(files))
     model.script(text("Seen."))
