@@ -199,6 +199,7 @@ def gated_house(folder: Path, environment: Mapping[str, str] | None = None) -> I
             "id": effects.name,
             "title": "Effects",
             "url": effects.url,
+            "trust": "fleet",
             "token_file": f"tokens/{effects.name}",
             "call_timeout_s": CALL_TIMEOUT_S,
         }

@@ -66,6 +66,15 @@ class _Partial:
             self.reasoning.append(json.loads(event.data)["text"])
 
 
+def close_live_turn(
+    conn: Connection, owner_id: str, turn: Turn, pending: list[StoredEvent], ending: Ending
+) -> list[StoredEvent]:
+    """As `close_turn`, except that a turn that waits for the owner outlives its process."""
+    if ending is INTERRUPTED and turns.get(conn, owner_id, turn.id).waiting_since is not None:
+        return []
+    return close_turn(conn, owner_id, turn, pending, ending)
+
+
 def close_turn(
     conn: Connection, owner_id: str, turn: Turn, pending: list[StoredEvent], ending: Ending
 ) -> list[StoredEvent]:

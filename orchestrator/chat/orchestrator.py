@@ -15,7 +15,7 @@ from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
 from orchestrator.attachments.uploads import Attachments
 from orchestrator.chat.accepting import NewTurn, accept
-from orchestrator.chat.closing import Ending, close_interrupted, close_turn
+from orchestrator.chat.closing import Ending, close_interrupted, close_live_turn
 from orchestrator.chat.ending import ending_for
 from orchestrator.chat.event_recorder import EventRecorder
 from orchestrator.chat.events import TurnFailed
@@ -274,7 +274,7 @@ class ChatOrchestrator:
         pending = live.begin_closing()
         try:
             added = await self._database.write(
-                close_turn, live.owner_id, live.turn, pending, ending
+                close_live_turn, live.owner_id, live.turn, pending, ending
             )
         except NotFound:
             message = "This chat was deleted while the answer was being written."
@@ -286,6 +286,7 @@ class ChatOrchestrator:
             live.log.abandon(TurnFailed(code="storage", message=message, retryable=True))
         else:
             live.log.show_stored(added)
+            live.log.end_following()
             if any(event.type == "approval_resolved" for event in added):
                 ended = await self._database.read(approvals.of_turn, live.owner_id, live.turn.id)
                 self._inbox.note(ended)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, delete, select, update
 
+from orchestrator.chat.closing import INTERRUPTED, close_live_turn
 from orchestrator.chat.turn_clock import TurnClock
 from orchestrator.domain.approvals import Decision
 from orchestrator.domain.times import to_rfc3339
-from orchestrator.store import approvals, schema
+from orchestrator.store import approvals, schema, turns
 from tests.fakes.effects import EffectsServer
 from tests.fakes.effects_server import MAIL_SENDER
 from tests.fakes.openrouter import FakeOpenRouter
@@ -242,3 +243,20 @@ async def _until_waiting(chat: Chat, turn_id: str) -> None:
     async with asyncio.timeout(10):
         while (await chat.state(turn_id)).waiting_since is None:  # noqa: ASYNC110 - no event says it
             await asyncio.sleep(0.01)
+
+
+async def test_a_turn_whose_row_waits_outlives_a_stop_at_any_moment(
+    tmp_path: Path, fake: FakeOpenRouter, effects: EffectsServer
+) -> None:
+    fake.script(calls(SEND))
+    async with running_chat(tmp_path, fake, None, effects=effects) as chat:
+        turn = await chat.send("Write to Ann.")
+        [approval_id] = await chat.asked(turn.id)
+        await _until_waiting(chat, turn.id)
+        # The moment between the commit that stores the wait and the pause of the clock.
+        stored = await chat.database.read(turns.get, chat.owner_id, turn.id)
+        closed = await chat.database.write(close_live_turn, chat.owner_id, stored, [], INTERRUPTED)
+    assert closed == []
+    async with running_chat(tmp_path, fake, None, effects=effects) as chat:
+        kept = await chat.database.read(approvals.get, chat.owner_id, approval_id)
+    assert kept.state == "pending"

@@ -54,7 +54,7 @@ async def test_a_call_can_be_asked_about(effects_process: EffectsServer) -> None
 
     assert found["state"] == "done"
     assert found["result"]["structuredContent"] == result.structured_content
-    assert found["result"]["_meta"] == {"flotilla/call_id": "call_asked"}
+    assert found["result"]["_meta"] == {"flotilla/call_id": "call_asked", "flotilla/effects": 1}
     absent = {"call_id": "call_none", "state": "absent", "result": None}
     assert get(effects_process, "calls/call_none").json() == absent
 
