@@ -7,7 +7,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --fork-strategy fewest -
 	--generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format docs bench redteam lock clean
+.PHONY: help install run test test-long check format docs bench redteam lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,10 @@ run: ## start Flotilla and print a sign-in link
 test: ## run everything CI runs: static checks, tests, front end, browser
 	@$(ANY_PYTHON) -I -S deploy/environment.py tests
 	@exec $(PYTHON) -m tests.checks.run $(ARGS)
+
+test-long: ## run the tests that `make test` leaves out because they take long
+	@$(ANY_PYTHON) -I -S deploy/environment.py tests
+	@exec $(PYTHON) -m pytest -q -m long $(ARGS)
 
 check: ## run the static checks only
 	@$(ANY_PYTHON) -I -S deploy/environment.py tests

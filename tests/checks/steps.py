@@ -10,8 +10,10 @@ NPM = (*BUILD, "npm", "run", "--silent")
 PYTEST = (sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider")
 # Plugins that cost a second at each start and that pytest run inside a test does not need.
 LIGHT = ("-p", "no:schemathesis", "-p", "no:hypothesispytest")
-PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
-# Timing counts in these, so they have the machine to themselves.
+PARALLEL = ("-n", "3", "--dist", "worksteal")
+# Faults kill and freeze processes of their own; more than two at once would starve them.
+PAIR = ("-n", "2", "--dist", "worksteal")
+# Timing counts in these, so they run apart from the others.
 ALONE = "browser or fault"
 
 
@@ -68,8 +70,13 @@ STATIC = (
 )
 
 TESTS = (
-    Step("tests", (*PYTEST, *PARALLEL, "--ignore=tests/benchmarks", "-m", f"not ({ALONE})")),
-    Step("fault tests", (*PYTEST, "--ignore=tests/benchmarks", "-m", "fault")),
+    Step(
+        "tests", (*PYTEST, *PARALLEL, "--ignore=tests/benchmarks", "-m", f"not ({ALONE} or long)")
+    ),
+    Step(
+        "fault tests",
+        (*PYTEST, *PAIR, "--ignore=tests/benchmarks", "-m", "fault and not long"),
+    ),
     # In a process of their own: Playwright keeps an event loop running, which asyncio tests refuse.
     Step("browser tests", (*PYTEST, "--ignore=tests/benchmarks", "-m", "browser")),
 )

@@ -15,7 +15,10 @@ from tests.fakes.gcs import BUCKET, Fault, Gcs, Kind
 from tests.orchestrator.attachments.houses import QUICK, all_names, keep, source, whole
 
 # Google's client leaves an answer that it will not read to the garbage collector, socket and all.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+]
 
 LONG = bytes(range(256)) * (PART_BYTES * 5 // 2 // 256)
 DEADLINE_S = QUICK.retries_s + QUICK.request_s + 2
