@@ -137,7 +137,7 @@ def error_classes(base: type[FlotillaError] = FlotillaError) -> Iterator[type[Fl
 
 def make_targets() -> dict[str, str]:
     """Name and explanation of every target."""
-    return dict(re.findall(r"^([a-z]+):.*## (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    return dict(re.findall(r"^([a-z-]+):.*## (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def server_settings(server: str) -> list[type[BaseSettings]]:
