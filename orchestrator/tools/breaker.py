@@ -33,6 +33,7 @@ class CircuitBreaker:
         self._openings = 0
         self._retry_at: float | None = None
         self._is_trying = False
+        self._is_hanging = False
 
     @property
     def state(self) -> BreakerState:
@@ -66,24 +67,29 @@ class CircuitBreaker:
         if self._retry_at is not None and not was_trial:
             return  # A call from before the opening; it says nothing new.
         if was_trial or timed_out or self._failures >= FAILURES_TO_OPEN:
-            self._open()
+            self._open(timed_out=timed_out)
 
     def abandoned(self) -> None:
         """Report that the caller went away, so that nothing was learnt."""
         self._is_trying = False
 
-    def revive(self) -> None:
-        """Let calls pass again, because the server answered something else meanwhile.
+    def revive(self, *, was_away: bool) -> None:
+        """Let calls try again, because a new session was opened and listed its tools.
 
-        Only after the first opening of an outage: one slow tool must not silence a server that
-        lives, but a server that answers lists and hangs in every tool must not pass as well.
+        After the first opening of an outage all may pass: one slow tool must not silence a server
+        that lives. Later one may try, if the server `was_away` or broke instead of hanging, for
+        then this is a server that came back. One that lists and hangs in its tools is left alone.
         """
-        is_open = self._retry_at is not None
-        if is_open and self._openings == 1 and not self._is_trying:
+        if self._retry_at is None or self._is_trying:
+            return
+        if self._openings == 1:
             self._retry_at = None
             self._failures = 0
+        elif was_away or not self._is_hanging:
+            self._retry_at = self._clock()
 
-    def _open(self) -> None:
+    def _open(self, *, timed_out: bool) -> None:
+        self._is_hanging = timed_out
         pause = min(FIRST_PAUSE_S * 2**self._openings, LONGEST_PAUSE_S)
         pause *= 1 - _JITTER + 2 * _JITTER * self._jitter()
         # Ten doublings are past the longest pause; the bound keeps the power small.

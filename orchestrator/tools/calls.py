@@ -70,7 +70,8 @@ class CallQueue:
 
     async def _through_breaker(self, call: OutgoingCall, deadline: float) -> CallToolResult:
         breaker = self._connection.breaker
-        if not breaker.try_pass():
+        # The wait is for one that is away: once it is back, its breaker lets a call try.
+        if not breaker.try_pass() and not await self._passes_once_back(deadline):
             name, wait_s = self._connection.config.shown_title, breaker.retry_after_s
             raise ServerUnavailable(
                 f"The server {name!r} keeps failing and is left alone for {wait_s:.0f} s.",
@@ -81,6 +82,10 @@ class CallQueue:
         except BaseException:
             breaker.abandoned()
             raise
+
+    async def _passes_once_back(self, deadline: float) -> bool:
+        await self._connection.link_for_call(deadline)
+        return self._connection.breaker.try_pass()
 
     async def _with_repeats(self, call: OutgoingCall, deadline: float) -> CallToolResult:
         """Send until it is answered: once more when it surely did not run, once when it may have.

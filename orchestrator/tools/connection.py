@@ -222,10 +222,10 @@ class Connection:
             self._attempts.nudge()
 
     async def _succeeded(self, link: Link, listing: ToolListing) -> None:
+        self.breaker.revive(was_away=self._failure is not None)
         self._link, self._failure, self._failures = link, None, 0
         self._release_links(keep=link)
         self._is_cut, self._list_lifetime_s = listing.is_cut, listing.lifetime_s
-        self.breaker.revive()
         known = _known_list(self.config.url, link.peer, listing)
         is_new = known != self._known
         self._learn(known)

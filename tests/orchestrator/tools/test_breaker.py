@@ -1,4 +1,5 @@
 import hypothesis.strategies as st
+import pytest
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from orchestrator.tools.breaker import (
@@ -19,6 +20,15 @@ class Clock:
 
 def breaker_without_jitter(clock: Clock) -> CircuitBreaker:
     return CircuitBreaker(clock=clock, jitter=lambda: 0.5)
+
+
+def breaker_that_opened_twice(*, timed_out: bool, clock: Clock | None = None) -> CircuitBreaker:
+    breaker = breaker_without_jitter(clock or Clock())
+    breaker.failed(timed_out=True)
+    breaker.revive(was_away=False)
+    for _ in range(FAILURES_TO_OPEN):
+        breaker.failed(timed_out=timed_out)
+    return breaker
 
 
 def open_pause_s(breaker: CircuitBreaker) -> int:
@@ -75,14 +85,42 @@ def test_every_failed_trial_doubles_the_pause_up_to_ten_minutes():
     assert pauses == [30, 60, 120, 240, 480, 600, 600]
 
 
-def test_a_server_that_answers_a_list_is_trusted_again_once():
+def test_a_server_that_lists_and_hangs_in_calls_is_trusted_again_once():
     breaker = breaker_without_jitter(Clock())
     breaker.failed(timed_out=True)
-    breaker.revive()
+    breaker.revive(was_away=False)
     assert breaker.try_pass()
     breaker.failed(timed_out=True)
-    breaker.revive()
+    breaker.revive(was_away=False)
     assert open_pause_s(breaker) == 2 * FIRST_PAUSE_S
+    assert not breaker.try_pass()
+
+
+@pytest.mark.parametrize("timed_out", [False, True])
+def test_one_call_may_try_as_soon_as_a_server_that_went_away_is_back(timed_out: bool):
+    breaker = breaker_that_opened_twice(timed_out=timed_out)
+    breaker.revive(was_away=True)
+    assert breaker.state == "half_open"
+    assert breaker.try_pass()
+    assert not breaker.try_pass()
+    breaker.succeeded()
+    assert breaker.state == "closed"
+
+
+def test_a_server_that_crashed_and_was_back_before_anybody_looked_may_be_tried_at_once():
+    breaker = breaker_that_opened_twice(timed_out=False)
+    assert not breaker.try_pass()
+    breaker.revive(was_away=False)
+    assert breaker.try_pass()
+
+
+def test_news_of_a_server_do_not_let_a_second_call_beside_the_trial():
+    clock = Clock()
+    breaker = breaker_that_opened_twice(timed_out=False, clock=clock)
+    clock.now += breaker.retry_after_s
+    assert breaker.try_pass()
+    breaker.revive(was_away=True)
+    assert not breaker.try_pass()
 
 
 def test_a_trial_whose_caller_went_away_leaves_room_for_the_next():
@@ -145,10 +183,10 @@ class BreakerMachine(RuleBasedStateMachine):
         self.running -= 1
         self.breaker.abandoned()
 
-    @rule()
-    def hear_of_the_server(self) -> None:
+    @rule(was_away=st.booleans())
+    def hear_of_the_server(self, was_away: bool) -> None:
         was_closed = self.breaker.state == "closed"
-        self.breaker.revive()
+        self.breaker.revive(was_away=was_away)
         if self.breaker.state == "closed" and not was_closed:
             self.failures = 0
 

@@ -178,6 +178,17 @@ async def test_a_call_whose_server_stays_away_is_unknown(side: Side):
         await side.aggregator.call_record("effects", side.call_id)
 
 
+async def test_a_server_that_broke_again_and_again_is_called_as_soon_as_it_is_back(side: Side):
+    for _ in range(2):
+        # Two tries of each call are lost, so that the breaker opens, the second time for a minute.
+        side.wire.cuts_answers = 4
+        lost = [await side.call("read_note", {"item_id": "1"}) for _ in range(2)]
+        assert {call.status for call in lost} == {"failed"}
+        await side.aggregator.refresh()
+    assert (await side.call("read_note", {"item_id": "1"})).status == "done"
+    assert side.aggregator.servers()[0].state == "ready"
+
+
 async def test_the_audit_trail_of_a_server_can_be_read(side: Side):
     await side.approved("send_message", side.mail)
     rows = await side.aggregator.audit_rows("effects")
