@@ -1,11 +1,9 @@
 """The application: every room built once, in the order of the floors, and taken down in reverse."""
 
-import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
-from typing import Any, Never
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -37,6 +35,7 @@ from orchestrator.attachments.reaper import Reaper
 from orchestrator.attachments.signing import ContentSigner, signing_key
 from orchestrator.attachments.stores import blob_store
 from orchestrator.attachments.uploads import Attachments
+from orchestrator.background import running
 from orchestrator.chat.direct_calls import DirectCalls
 from orchestrator.chat.limits import TurnLimits
 from orchestrator.chat.orchestrator import ChatOrchestrator
@@ -108,12 +107,13 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         servers = {server.id for server in document.servers}
         await database.write(revoke_of_others, owner.id, servers, actor="start-up")
         authenticator = Authenticator(database)
-        await stack.enter_async_context(_running(authenticator.keep_last_used()))
+        await stack.enter_async_context(running(authenticator.keep_last_used()))
         signer = ContentSigner(signing_key(settings.data_dir))
         files = await stack.enter_async_context(_attachments(settings, database, signer))
         llm = await stack.enter_async_context(_model_client(settings, tls))
         aggregator = await stack.enter_async_context(_aggregator(settings, document, tls))
-        inbox = await stack.enter_async_context(Inbox(database))
+        inbox = Inbox(database)
+        await stack.enter_async_context(running(inbox.keep_deadlines()))
         grants = GrantKeys(settings.data_dir)
         asked, around = _chat_settings(settings), (database, llm, aggregator, inbox, grants, files)
         chat = ChatOrchestrator(asked, settings.data_dir, *around)
@@ -131,17 +131,6 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def _running(endless: Coroutine[Any, Any, Never]) -> AsyncGenerator[None]:
-    """Run `endless` beside the block."""
-    task = asyncio.create_task(endless)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-@asynccontextmanager
 async def _attachments(
     settings: Settings, database: Database, signer: ContentSigner
 ) -> AsyncGenerator[Attachments]:
@@ -154,7 +143,7 @@ async def _attachments(
             retention_days=settings.attachments_retention_days,
             settle_s=BUCKET_SETTLES_S if settings.gcs_bucket_name else 0,
         )
-        async with reaper:
+        async with running(reaper.reap()):
             yield Attachments(
                 database,
                 blobs,

@@ -8,8 +8,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
-from types import TracebackType
-from typing import Self
+from typing import Never
 
 from sqlalchemy import Connection
 
@@ -31,28 +30,13 @@ OnApproved = Callable[[str, Approval], None]
 
 
 class Inbox:
-    """Decides and waits. Used as an async context manager, it also expires what is due."""
+    """Decides and waits. Run `keep_deadlines` beside it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: dict[str, set[asyncio.Future[Approval]]] = {}
         self._callbacks: list[OnApproved] = []
         self._has_news = asyncio.Event()
-        self._expiry: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._expiry = asyncio.create_task(self._keep_deadlines())
-        return self
-
-    async def __aexit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        if self._expiry is not None:
-            self._expiry.cancel()
-            await asyncio.wait([self._expiry])
 
     def on_approved(self, callback: OnApproved) -> None:
         """Call `callback` when a call of origin `client` or `api` is approved.
@@ -100,7 +84,8 @@ class Inbox:
         if not others:
             del self._waiting[approval_id]
 
-    async def _keep_deadlines(self) -> None:
+    async def keep_deadlines(self) -> Never:
+        """Expire for ever what is due."""
         while True:
             self._has_news.clear()
             try:

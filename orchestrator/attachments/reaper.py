@@ -9,8 +9,7 @@ import logging
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Self
+from typing import Never
 
 from orchestrator.attachments.blobs import BlobStore
 from orchestrator.domain.times import now_rfc3339, to_rfc3339, utc_now
@@ -31,7 +30,7 @@ LONGEST_SLEEP_S = 600
 
 
 class Reaper:
-    """Runs while its block does. One process at a time may have a reaper on a database."""
+    """Works while `reap` runs. One process at a time may have a reaper on a database."""
 
     def __init__(
         self, database: Database, blobs: BlobStore, *, retention_days: int, settle_s: float = 0
@@ -43,21 +42,6 @@ class Reaper:
         self._settle = timedelta(seconds=settle_s)
         self._spared: set[str] = set()
         self._has_news = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._reap_forever())
-        return self
-
-    async def __aexit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
 
     def wake(self) -> None:
         """Look now: something was left to the reaper."""
@@ -78,7 +62,8 @@ class Reaper:
             return None
         return to_rfc3339(datetime.fromisoformat(last_used_at) + self._retention)
 
-    async def _reap_forever(self) -> None:
+    async def reap(self) -> Never:
+        """Take away for ever what is due."""
         while True:
             self._has_news.clear()
             try:

@@ -1,6 +1,8 @@
 """The inbox: many wait, one decides, the clock decides the rest, a crash loses nothing."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.approvals.inbox import Inbox
+from orchestrator.background import running
 from orchestrator.domain.approvals import Approval, Decision
 from orchestrator.domain.times import to_rfc3339, utc_now
 from orchestrator.errors import Conflict, NotFound
@@ -18,6 +21,13 @@ from tests.orchestrator.store.asked import asked, running_turn
 ANN = "own_ann"
 YES = Decision(approve=True, by="web")
 NO = Decision(approve=False, by="terminal", reason="Not now.")
+
+
+@asynccontextmanager
+async def opened(database: Database) -> AsyncGenerator[Inbox]:
+    inbox = Inbox(database)
+    async with running(inbox.keep_deadlines()):
+        yield inbox
 
 
 async def kept(database: Database, **fields: Any) -> Approval:
@@ -35,7 +45,7 @@ async def waiting(inbox: Inbox, approval: Approval) -> asyncio.Task[Approval]:
 
 
 async def test_all_who_wait_see_the_decision(database: Database) -> None:
-    async with Inbox(database) as inbox:
+    async with opened(database) as inbox:
         approval = await kept(database)
         tasks = [await waiting(inbox, approval) for _ in range(3)]
         decided = await inbox.decide(ANN, approval.id, YES)
@@ -45,7 +55,7 @@ async def test_all_who_wait_see_the_decision(database: Database) -> None:
 
 
 async def test_one_who_stops_waiting_takes_nothing_from_the_others(database: Database) -> None:
-    async with Inbox(database) as inbox:
+    async with opened(database) as inbox:
         approval = await kept(database)
         leaving, staying = await waiting(inbox, approval), await waiting(inbox, approval)
         leaving.cancel()
@@ -57,7 +67,7 @@ async def test_one_who_stops_waiting_takes_nothing_from_the_others(database: Dat
 
 
 async def test_a_decision_while_the_row_is_read_is_not_missed(database: Database) -> None:
-    async with Inbox(database) as inbox:
+    async with opened(database) as inbox:
         for _ in range(50):
             approval = await kept(database)
             async with asyncio.TaskGroup() as group:
@@ -67,7 +77,7 @@ async def test_a_decision_while_the_row_is_read_is_not_missed(database: Database
 
 
 async def test_nobody_waits_for_what_is_not_theirs(database: Database) -> None:
-    async with Inbox(database) as inbox:
+    async with opened(database) as inbox:
         approval = await kept(database)
         mine = await waiting(inbox, approval)
         for owner_id, approval_id in (("own_bo", approval.id), (ANN, "appr_none")):
@@ -81,7 +91,7 @@ async def test_nobody_waits_for_what_is_not_theirs(database: Database) -> None:
 async def test_two_tabs_that_decide_at_once_get_one_answer_and_one_call(
     database: Database,
 ) -> None:
-    async with Inbox(database) as inbox:
+    async with opened(database) as inbox:
         ran: list[str] = []
         inbox.on_approved(lambda _, approval: ran.append(approval.id))
         approval = await kept(database)
@@ -95,7 +105,7 @@ async def test_two_tabs_that_decide_at_once_get_one_answer_and_one_call(
 
 
 async def test_only_what_no_turn_waits_for_is_handed_on_to_be_run(database: Database) -> None:
-    async with Inbox(database) as inbox:
+    async with opened(database) as inbox:
         ran: list[tuple[str, str]] = []
         inbox.on_approved(lambda owner_id, approval: ran.append((owner_id, approval.id)))
         session_id, turn_id = await database.write(running_turn, ANN)
@@ -107,7 +117,7 @@ async def test_only_what_no_turn_waits_for_is_handed_on_to_be_run(database: Data
 
 
 async def test_the_deadline_wakes_who_waits(database: Database) -> None:
-    async with Inbox(database) as inbox:
+    async with opened(database) as inbox:
         soon = to_rfc3339(utc_now() + timedelta(milliseconds=150))
         far, approval = await kept(database), asked(expires_at=soon)
         await database.write(approvals.insert, ANN, approval)
@@ -132,12 +142,12 @@ async def test_a_decision_after_the_deadline_is_too_late_even_before_the_row_say
 
 async def test_what_fell_due_while_nobody_ran_expires_at_the_start(database: Database) -> None:
     approval = await kept(database, expires_at="2026-11-20T10:00:00.000Z")
-    async with Inbox(database) as inbox:
+    async with opened(database) as inbox:
         assert (await inbox.wait(ANN, approval.id)).state == "expired"
 
 
 async def test_stop_wakes_who_waits(database: Database) -> None:
-    async with Inbox(database) as inbox:
+    async with opened(database) as inbox:
         session_id, turn_id = await database.write(running_turn, ANN)
         approval = await kept(database, session_id=session_id, turn_id=turn_id)
         task = await waiting(inbox, approval)
@@ -149,11 +159,11 @@ async def test_a_decision_outlives_a_crash_before_its_effect(
     database: Database, tmp_path: Path
 ) -> None:
     approval = await kept(database, origin="api")
-    async with Inbox(database) as inbox:
+    async with opened(database) as inbox:
         decided = await inbox.decide(ANN, approval.id, YES)
     # The process is gone; the next one opens the file.
     reopened = Database(tmp_path / "chat_sessions.db")
-    async with Inbox(reopened) as inbox:
+    async with opened(reopened) as inbox:
         ran: list[str] = []
         inbox.on_approved(lambda _, one: ran.append(one.id))
         assert await reopened.read(approvals.approved_without_outcome) == [(ANN, decided)]

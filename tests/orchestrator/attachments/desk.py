@@ -3,7 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from orchestrator.attachments.blobs import BlobStore
 from orchestrator.attachments.reaper import Reaper
 from orchestrator.attachments.signing import ContentSigner
 from orchestrator.attachments.uploads import Attachments
+from orchestrator.background import running
 from orchestrator.domain.attachments import Attachment
 from orchestrator.domain.times import now_rfc3339, to_rfc3339, utc_now
 from orchestrator.store import sessions
@@ -45,6 +46,8 @@ class Desk:
     store: BlobStore
     reaper: Reaper
     files: Attachments
+    reaping: AsyncExitStack
+    """Closed, nothing is reaped any more, as after a crash."""
 
     async def save(self, content: bytes = b"", *, name: str = "a.png", **more: Any) -> Attachment:
         owner_id = more.pop("owner_id", ANN)
@@ -91,8 +94,9 @@ async def opened(
         url_life_s=3_600,
     )
     try:
-        async with reaper:
-            yield Desk(database, store, reaper, files)
+        async with AsyncExitStack() as reaping:
+            await reaping.enter_async_context(running(reaper.reap()))
+            yield Desk(database, store, reaper, files, reaping)
     finally:
         await database.close()
 

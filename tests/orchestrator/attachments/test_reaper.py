@@ -195,7 +195,7 @@ async def test_what_a_crash_left_is_cleared_at_the_next_start(
     """A crash before the blob, after the blob, before its deletion, and after it."""
     async with opened(tmp_path, store) as desk:
         kept, coming, deleting = [await desk.save() for _ in range(3)]
-        await desk.reaper.__aexit__(None, None, None)
+        await desk.reaping.aclose()
         now = new_id("att")
         await desk.database.write(
             attachments.begin, ANN, kept.model_copy(update={"id": now, "size_bytes": 0})

@@ -13,6 +13,7 @@ from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
 from orchestrator.attachments.local_blobs import LocalBlobStore
 from orchestrator.attachments.uploads import Attachments
+from orchestrator.background import running
 from orchestrator.chat.accepting import NewTurn
 from orchestrator.chat.limits import TurnLimits
 from orchestrator.chat.orchestrator import ChatOrchestrator
@@ -169,7 +170,7 @@ async def running_chat(
     model_url = fake if isinstance(fake, str) else fake.base_url
     llm = OpenRouterClient(model_url, API_KEY, retry_delay_s=0.01)
     inbox, grants = Inbox(database), GrantKeys(effects.data_dir if effects else folder)
-    async with llm, aggregator, inbox:
+    async with llm, aggregator, running(inbox.keep_deadlines()):
         assert await aggregator.wait_until_settled(10)
         async with (
             opened_files(folder, database, store) as files,

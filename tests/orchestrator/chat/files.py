@@ -8,6 +8,7 @@ from orchestrator.attachments.local_blobs import LocalBlobStore
 from orchestrator.attachments.reaper import Reaper
 from orchestrator.attachments.signing import ContentSigner, signing_key
 from orchestrator.attachments.uploads import Attachments
+from orchestrator.background import running
 from orchestrator.store.database import Database
 
 OWN_URL = "https://flotilla.example"
@@ -26,7 +27,8 @@ async def opened_files(
     """The same folder again is a restart."""
     signer = ContentSigner(signing_key(folder))
     blobs = store(folder / "attachments", signer, OWN_URL)
-    async with Reaper(database, blobs, retention_days=30) as reaper:
+    reaper = Reaper(database, blobs, retention_days=30)
+    async with running(reaper.reap()):
         yield Attachments(
             database, blobs, signer, reaper, max_size_bytes=MAX_BYTES, url_life_s=3600
         )

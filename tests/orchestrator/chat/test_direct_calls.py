@@ -13,6 +13,7 @@ from sqlalchemy import Connection, update
 
 from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
+from orchestrator.background import running
 from orchestrator.chat.direct_calls import DirectCalls, Ended, Waiting
 from orchestrator.chat.limits import TurnLimits
 from orchestrator.chat.resources import ChatSettings
@@ -122,7 +123,8 @@ async def open_desk(
             )
         )
         assert await aggregator.wait_until_settled(20)
-        inbox = await stack.enter_async_context(Inbox(database))
+        inbox = Inbox(database)
+        await stack.enter_async_context(running(inbox.keep_deadlines()))
         grants = GrantKeys(effects.data_dir)
         files = await stack.enter_async_context(opened_files(folder, database))
         calls = await stack.enter_async_context(
