@@ -33,6 +33,8 @@ class Installation:
     model: str = "flotilla/practice"
     servers: Sequence[Mapping[str, object]] = ()
     more: Mapping[str, str] = field(default_factory=dict)
+    wrapper: Sequence[str] = ()
+    """A command that ends by becoming the orchestrator, whose own command follows."""
     port: int = field(default_factory=free_port)
     program: Program | None = None
 
@@ -69,7 +71,7 @@ class Installation:
             "NO_PROXY": "127.0.0.1",
             **self.more,
         }
-        command = (executable, "-m", "orchestrator", "serve")
+        command = (*self.wrapper, executable, "-m", "orchestrator", "serve")
         self.program = Program(command, ROOT, environment)
         self.wait_until_ready()
 

@@ -129,6 +129,8 @@ class Gcs:
         """Requests that Cloud Storage would not understand."""
         self.later = timedelta()
         """How much later it is here than on the clock."""
+        self.created_earlier_s = 0.0
+        """How much earlier the listed objects were made than they were."""
         self.page_size = 1_000
         self.url = ""
 
@@ -213,10 +215,16 @@ class Gcs:
         everything = json.loads(self._forward(asked).body)
         size = min(int(asked.values.get("maxResults", 1_000)), self.page_size)
         start = int(asked.values.get("pageToken", 0))
-        page: dict[str, Any] = {"items": everything["items"][start : start + size]}
+        items: list[dict[str, Any]] = everything["items"][start : start + size]
+        page: dict[str, Any] = {"items": [self._aged(item) for item in items]}
         if start + size < len(everything["items"]):
             page["nextPageToken"] = str(start + size)
         return _json(200, page)
+
+    def _aged(self, item: dict[str, Any]) -> dict[str, Any]:
+        created = datetime.fromisoformat(item["timeCreated"])
+        earlier = created - timedelta(seconds=self.created_earlier_s)
+        return {**item, "timeCreated": earlier.isoformat().replace("+00:00", "Z")}
 
     def _get(self, asked: Asked) -> Answer:
         return self._forward(asked)

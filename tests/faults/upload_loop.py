@@ -1,6 +1,6 @@
 """Kills the orchestrator while files come in, and measures what many files at once take.
 
-    python -m tests.faults.upload_loop --kills 50
+    python -m tests.faults.upload_loop --kills 50 --store bucket
 
 Clients upload files of all sizes all the while. In the end every file whose upload was answered is
 there byte for byte, and of those that were not nothing is left but whole files.
@@ -8,14 +8,13 @@ there byte for byte, and of those that were not nothing is left but whole files.
 
 import argparse
 import asyncio
-import hashlib
 import os
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,16 +23,13 @@ import httpx2
 from sqlalchemy import text
 
 from orchestrator.store.database import opened_read_only
+from tests.faults.upload_stores import STORES, Store, sha256, store_for
 from tests.installation import Installation, practice_model, running
 from tests.processes import ROOT
 
 CLIENTS = 4
-MAX_LIFE_S = 0.4
 RETRY_S = 0.05
 SIZES = (100, 20_000, 300_000, 3_000_000)
-SETTLE_LIMIT_S = 20.0
-TWO_HOURS_S = 7_200
-"""More than the age below which `verify` takes a blob without a row for one that is coming in."""
 
 AT_ONCE = 20
 LARGE_BYTES = 5_000_000
@@ -88,14 +84,13 @@ class Uploads:
         """Upload one file after the other."""
         while not stop.is_set():
             body = self.new_file()
-            sha256 = hashlib.sha256(body).hexdigest()
-            self.sent.add(sha256)
+            self.sent.add(sha256(body))
             try:
                 item = await _upload_when_up(http, body)
             except httpx2.TransportError:
                 self.cut += 1
             else:
-                self.answered[item["id"]] = sha256
+                self.answered[item["id"]] = sha256(body)
 
 
 async def upload(http: httpx2.AsyncClient, body: bytes) -> dict[str, Any]:
@@ -123,64 +118,70 @@ def client_of(installation: Installation) -> httpx2.AsyncClient:
     )
 
 
-async def kill_loop(folder: Path, kills: int, seed: int) -> Report:
+async def kill_loop(folder: Path, kills: int, seed: int, kind: str = "folder") -> Report:
     """Run the clients through `kills` kills and return what was found."""
     report = Report()
     uploads = Uploads(random.Random(seed))
     chance = random.Random(seed + 1)
-    with practice_model() as model_url, running(Installation(folder, model_url)) as installation:
+    with ExitStack() as stack:
+        store = stack.enter_context(store_for(kind, folder))
+        model_url = stack.enter_context(practice_model())
+        installation = Installation(folder, model_url, more=store.settings)
+        stack.enter_context(running(installation))
         stop = asyncio.Event()
         async with client_of(installation) as http:
             async with asyncio.TaskGroup() as group:
                 for _ in range(CLIENTS):
                     group.create_task(uploads.run(http, stop))
                 for _ in range(kills):
-                    await asyncio.sleep(chance.uniform(0, MAX_LIFE_S))
+                    await asyncio.sleep(chance.uniform(0, store.max_life_s))
                     await asyncio.to_thread(installation.kill)
                     report.kills += 1
-                    _note_what_was_left(report, installation)
+                    await asyncio.to_thread(_note_what_was_left, report, installation, store)
                     await asyncio.to_thread(installation.start)
                 stop.set()
-            await _settled(installation)
-            for attachment_id, sha256 in uploads.answered.items():
-                report.lost += await _hash_of(http, attachment_id) != sha256
-    report.answered, report.cut = len(uploads.answered), uploads.cut
-    _judge_folder(report, installation, uploads)
-    report.verify = await _verify(installation)
+            await _settled(installation, store.settle_limit_s)
+            for attachment_id, wanted in uploads.answered.items():
+                report.lost += await _hash_of(http, attachment_id) != wanted
+        installation.stop()
+        report.answered, report.cut = len(uploads.answered), uploads.cut
+        await asyncio.to_thread(_judge, report, installation, store, uploads)
+        store.age()
+        report.verify = await _verify(installation)
     return report
 
 
 async def _hash_of(http: httpx2.AsyncClient, attachment_id: str) -> str | None:
     answer = await http.get(f"/api/attachments/{attachment_id}/content")
-    return hashlib.sha256(answer.content).hexdigest() if answer.status_code == 200 else None
+    return sha256(answer.content) if answer.status_code == 200 else None
 
 
-def _note_what_was_left(report: Report, installation: Installation) -> None:
+def _note_what_was_left(report: Report, installation: Installation, store: Store) -> None:
     coming = _rows(installation, "state = 'incoming'")
-    report.drafts_after_kills += len(_drafts(installation))
+    report.drafts_after_kills += store.drafts()
     report.rows_after_kills += len(coming)
-    report.blobs_after_kills += len(coming.keys() & _blobs(installation).keys())
+    report.blobs_after_kills += len(coming.keys() & store.names())
 
 
-async def _settled(installation: Installation) -> None:
+async def _settled(installation: Installation, limit_s: float) -> None:
     """Wait until the reaper has done its work; what it leaves is judged."""
-    deadline = time.monotonic() + SETTLE_LIMIT_S
+    deadline = time.monotonic() + limit_s
     while True:
         if not _rows(installation, "state != 'ready'") or time.monotonic() > deadline:
             return
         await asyncio.sleep(RETRY_S)
 
 
-def _judge_folder(report: Report, installation: Installation, uploads: Uploads) -> None:
-    """Compare the folder of the stopped orchestrator with its rows, and both with what was sent."""
+def _judge(report: Report, installation: Installation, store: Store, uploads: Uploads) -> None:
+    """Compare what the stopped orchestrator keeps with its rows, and both with what was sent."""
     rows, ready = _rows(installation), _rows(installation, "state = 'ready'")
-    blobs = {name: _hash(path) for name, path in _blobs(installation).items()}
-    report.drafts = len(_drafts(installation))
+    blobs = store.hashes()
+    report.drafts = store.drafts()
     report.orphan_blobs = len(blobs.keys() - rows.keys())
     report.orphan_rows = len(rows.keys() - blobs.keys()) + len(rows.keys() - ready.keys())
     report.lost += len(uploads.answered.items() - ready.items())
     report.kept_unanswered = len(ready.keys() - uploads.answered.keys())
-    report.strange += sum(blobs.get(name) != sha256 for name, sha256 in ready.items())
+    report.strange += sum(blobs.get(name) != wanted for name, wanted in ready.items())
     report.strange += len(set(blobs.values()) - uploads.sent)
     report.strange += sum(count - 1 for count in Counter(blobs.values()).values())
 
@@ -192,28 +193,16 @@ def _rows(installation: Installation, condition: str = "true") -> dict[str, str]
         return {row.id: row.sha256 for row in found}
 
 
-def _blobs(installation: Installation) -> dict[str, Path]:
-    folder = installation.data_dir / "attachments"
-    return {path.name: path for path in folder.glob("[!.]*/*")}
-
-
-def _drafts(installation: Installation) -> list[Path]:
-    return list((installation.data_dir / "attachments" / ".incoming").iterdir())
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 async def _verify(installation: Installation) -> str:
-    """Ask the program itself, which overlooks nothing for being young; return its complaints."""
-    then = time.time() - TWO_HOURS_S
-    for path in _blobs(installation).values():
-        os.utime(path, (then, then))
+    """Ask the program itself; return its complaints."""
     program = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "orchestrator", "attachments", "verify"),
         cwd=ROOT,
-        env={**os.environ, "FLOTILLA_DATA_DIR": str(installation.data_dir)},
+        env={
+            **os.environ,
+            **installation.more,
+            "FLOTILLA_DATA_DIR": str(installation.data_dir),
+        },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -221,12 +210,16 @@ async def _verify(installation: Installation) -> str:
     return output.decode() if program.returncode else ""
 
 
-async def growth(folder: Path, uploads: int) -> int:
+async def growth(folder: Path, uploads: int, kind: str = "folder") -> int:
     """Upload large files, AT_ONCE at a time; return by how many bytes the orchestrator grew.
 
     That is its peak above what it took when nothing had been uploaded yet.
     """
-    with practice_model() as model_url, running(Installation(folder, model_url)) as installation:
+    with ExitStack() as stack:
+        store = stack.enter_context(store_for(kind, folder))
+        model_url = stack.enter_context(practice_model())
+        installation = Installation(folder, model_url, more=store.settings)
+        stack.enter_context(running(installation))
         before = installation.resident_bytes()
         body = b"%PDF-".ljust(LARGE_BYTES, b"x")
         left = iter(range(uploads))
@@ -255,12 +248,14 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--uploads", type=int, default=200, help="large ones, for the memory")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
+    parser.add_argument("--store", choices=STORES, default="folder", help="where files are kept")
     arguments = parser.parse_args()
+    kind = arguments.store
     with tempfile.TemporaryDirectory() as folder:
-        report = asyncio.run(kill_loop(Path(folder), arguments.kills, arguments.seed))
-    print(f"seed {arguments.seed}: {report}")
+        report = asyncio.run(kill_loop(Path(folder), arguments.kills, arguments.seed, kind))
+    print(f"{kind}, seed {arguments.seed}: {report}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        grown = asyncio.run(growth(Path(folder), arguments.uploads))
+        grown = asyncio.run(growth(Path(folder), arguments.uploads, kind))
     print(
         f"{arguments.uploads} uploads of {LARGE_BYTES:,} bytes, {AT_ONCE} at a time: "
         f"the orchestrator grew by {grown / 2**20:.1f} MiB"
