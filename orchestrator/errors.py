@@ -231,6 +231,13 @@ class ToolTimeout(ToolError):
     retryable = True
 
 
+class ServerBusy(ToolError):
+    """The server was busy with other calls until the deadline; this one was not sent."""
+
+    code = "server_busy"
+    retryable = True
+
+
 class OutcomeUnknown(ToolError):
     """The connection broke after a change may have happened; nobody retried it."""
 

@@ -10,7 +10,12 @@ from orchestrator.api.authenticator import Principal
 from orchestrator.api.deps import DatabaseDep, InboxDep, PrincipalDep, SettingsDep
 from orchestrator.api.moments import Moment
 from orchestrator.api.problems import problem_responses
-from orchestrator.approvals.canonical import call_hash, canonical_json
+from orchestrator.approvals.canonical import (
+    MAX_ASKED_BYTES,
+    call_hash,
+    canonical_json,
+    is_too_large_to_ask,
+)
 from orchestrator.domain.approvals import (
     Approval,
     ApprovalScope,
@@ -51,7 +56,14 @@ def _inside(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType] - any JSON
 
 
+def _readable(arguments: dict[str, Any]) -> dict[str, Any]:
+    if is_too_large_to_ask(arguments):
+        raise ValueError(f"are more than {MAX_ASKED_BYTES // 1024} kB, which nobody is asked about")
+    return arguments
+
+
 Arguments = Annotated[dict[str, Any], AfterValidator(_plain_json)]
+AskedArguments = Annotated[Arguments, AfterValidator(_readable)]
 ShortText = Annotated[str, Field(max_length=300)]
 
 
@@ -65,7 +77,7 @@ class Approve(Body):
     """How the call is approved."""
 
     scope: ApprovalScope = "once"
-    arguments: Arguments | None = None
+    arguments: AskedArguments | None = None
     """What is to run instead of what was asked for."""
 
 
@@ -84,7 +96,7 @@ class Ticket(Body):
     tool: Annotated[str, Field(min_length=1, max_length=100)]
     """As the server itself names it."""
     title: ShortText
-    arguments: Arguments
+    arguments: AskedArguments
     hash: str
     """The hash of the call, which is computed again."""
     level: Annotated[int, Field(ge=0, le=3)]

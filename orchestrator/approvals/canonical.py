@@ -8,6 +8,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+MAX_ASKED_BYTES = 64 * 1024
+"""The most that somebody is asked to approve: nobody reads more, and lists hold many."""
+
 
 def canonical_json(value: Any) -> bytes:
     """Return the JSON text of `value` in UTF-8: keys sorted, no blanks.
@@ -18,6 +21,11 @@ def canonical_json(value: Any) -> bytes:
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     return text.encode()
+
+
+def is_too_large_to_ask(arguments: Mapping[str, Any]) -> bool:
+    """Tell whether nobody can be asked about so much. Raises as `canonical_json`."""
+    return len(canonical_json(dict(arguments))) > MAX_ASKED_BYTES
 
 
 def call_hash(*, owner: str, server: str, tool: str, arguments: Mapping[str, Any]) -> str:

@@ -17,15 +17,15 @@ from orchestrator.domain.approvals import Approval
 from orchestrator.domain.chat import Value
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.domain.tools import Permit, ToolCallStatus, ToolDefinition, ToolResult
-from orchestrator.errors import NotFound, StorageFull, ToolError
+from orchestrator.errors import NotFound, ServerBusy, StorageFull, ToolError
 from orchestrator.store import approvals
 from orchestrator.store.database import Database
 from orchestrator.tools.aggregator import MCPToolAggregator
 
 logger = logging.getLogger(__name__)
 
-AWAY = frozenset({"server_unavailable", "needs_sign_in"})
-"""Codes of results that say: nothing ran, because the server cannot be reached."""
+AWAY = frozenset({"server_unavailable", "needs_sign_in", ServerBusy.code})
+"""Codes of results that say: nothing ran, because the server is away or never had a free place."""
 STANDING = "standing approval"
 """Who decided when nobody was asked."""
 FIRST_PAUSE_S = 0.5
@@ -160,7 +160,7 @@ class ApprovedCalls:
     async def _outcome(
         self, owner_id: str, approval: Approval, *, was_interrupted: bool
     ) -> CallOutcome:
-        """Send it as soon as its server is there; a journal makes sending it again harmless."""
+        """Send it as soon as its server takes it; a journal makes sending it again harmless."""
         pause_s, may_have_run = FIRST_PAUSE_S, was_interrupted
         while True:
             tool = self._aggregator.tool(approval.tool)

@@ -10,7 +10,7 @@ from orchestrator.chat.planned_call import PlannedCall
 from orchestrator.chat.sending import Sender
 from orchestrator.domain.approvals import Approval
 from orchestrator.domain.tools import Permit, ToolResult
-from orchestrator.errors import ToolError
+from orchestrator.errors import ServerBusy, ToolError
 from orchestrator.tools.aggregator import MCPToolAggregator
 
 APPROVAL_REQUIRED = "approval_required"
@@ -43,6 +43,13 @@ class CallRunner:
         """
         if call.refusal is not None:
             return call.refusal
+        result = await self._sent_in_turn(call, approval)
+        while approval is not None and isinstance(result, ToolResult) and _was_busy(result):
+            # The owner agreed to it: it waits for a free place as long as its turn may run.
+            result = await self._sent_in_turn(call, approval)
+        return result
+
+    async def _sent_in_turn(self, call: PlannedCall, approval: Approval | None) -> ToolResult | Ask:
         arguments = call.request.arguments
         if approval is not None and approval.arguments_to_run is not None:
             arguments = approval.arguments_to_run
@@ -102,6 +109,10 @@ class CallRunner:
         if not tool.is_journalled:
             return base  # A third party has no gate that could read a grant.
         return await self._permits.permit(tool, arguments, consent, call_id=call.id, base=base)
+
+
+def _was_busy(result: ToolResult) -> bool:
+    return result.error_code == ServerBusy.code
 
 
 def _why(result: ToolResult) -> str:

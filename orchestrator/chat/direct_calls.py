@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from sqlalchemy import Connection
 
-from orchestrator.approvals.canonical import canonical_json
+from orchestrator.approvals.canonical import canonical_json, is_too_large_to_ask
 from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
 from orchestrator.approvals.policy import ASKS, Allow, Ask, Refuse, decide
@@ -23,6 +23,7 @@ from orchestrator.chat.approved_calls import (
     outcome_of,
 )
 from orchestrator.chat.asking import refused_by_owner
+from orchestrator.chat.judging import TOO_LARGE
 from orchestrator.chat.keeping import FileKeeper, Kept, Origin
 from orchestrator.chat.permits import Consent, Permits
 from orchestrator.chat.resources import ChatSettings
@@ -30,7 +31,7 @@ from orchestrator.domain.approvals import Approval, PolicyMode
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339, to_rfc3339, utc_now
 from orchestrator.domain.tools import Permit, ToolDefinition, ToolResult
-from orchestrator.errors import Conflict, Forbidden, ServerUnavailable, ToolNotFound
+from orchestrator.errors import Conflict, Forbidden, ServerUnavailable, TooLarge, ToolNotFound
 from orchestrator.store import approvals
 from orchestrator.store.database import Database
 from orchestrator.tools.aggregator import MCPToolAggregator
@@ -98,7 +99,8 @@ class DirectCalls:
 
         The same `call_id` with the same call returns what became of it and never runs it twice.
         Raises ToolNotFound, Conflict for a `call_id` that is another call's, Forbidden when the
-        policy refuses, ServerUnavailable when nothing ran because the server is away.
+        policy refuses, TooLarge when nobody can be asked about so much, ServerUnavailable when
+        nothing ran because the server is away or busy.
         """
         if call_id is not None:
             earlier = await self._database.read(
@@ -177,6 +179,8 @@ class DirectCalls:
         return Ended(stored.tool_call_id, outcome)
 
     async def _ask(self, owner_id: str, approval: Approval, reason: str) -> Ended | Waiting:
+        if is_too_large_to_ask(approval.arguments):
+            raise TooLarge(f"Nothing ran: {TOO_LARGE}")
         asked = approval.model_copy(update={"reason": reason})
         stored, is_new = await self._database.write(_insert_once, owner_id, asked)
         if is_new:

@@ -3,10 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator.approvals.canonical import MAX_ASKED_BYTES, is_too_large_to_ask
 from orchestrator.approvals.policy import Allow, Ask, Refuse, decide
 from orchestrator.approvals.taint import NO_TAINT, Taint
 from orchestrator.domain.approvals import PolicyMode
 from orchestrator.domain.tools import ToolDefinition, ToolResult
+
+TOO_LARGE = (
+    f"the owner would have to approve it, and its arguments are more than {MAX_ASKED_BYTES // 1024}"
+    " kB. Make several smaller calls."
+)
 
 
 class Judge:
@@ -32,8 +38,11 @@ class Judge:
     def judge(
         self, tool: ToolDefinition, arguments: Mapping[str, Any], standing: frozenset[str]
     ) -> Allow | Ask | Refuse:
-        """Return whether the call may run; `standing` holds the tools that need not be asked."""
-        return decide(
+        """Return whether the call may run; `standing` holds the tools that need not be asked.
+
+        One that would ask about more than anybody reads is refused.
+        """
+        verdict = decide(
             tool,
             dict(arguments),
             taint=self.taint,
@@ -41,6 +50,9 @@ class Judge:
             is_standing=tool.qualified_name in standing,
             mode=self._mode,
         )
+        if isinstance(verdict, Ask) and is_too_large_to_ask(arguments):
+            return Refuse(TOO_LARGE)
+        return verdict
 
 
 def refused(verdict: Refuse) -> ToolResult:

@@ -8,7 +8,13 @@ from typing import Any
 from mcp.types import CallToolResult
 
 from orchestrator.domain.tools import Permit, ProgressHandler, ToolDefinition
-from orchestrator.errors import OutcomeUnknown, ServerUnavailable, ToolError, ToolTimeout
+from orchestrator.errors import (
+    OutcomeUnknown,
+    ServerBusy,
+    ServerUnavailable,
+    ToolError,
+    ToolTimeout,
+)
 from orchestrator.tools.call_meta import call_meta
 from orchestrator.tools.connection import Connection
 from orchestrator.tools.failures import BadReply, ExchangeFailed, NeedsSignIn
@@ -64,7 +70,7 @@ class CallQueue:
                 await self._slots.acquire()
         except TimeoutError as error:
             name = self._connection.config.shown_title
-            raise ToolTimeout(
+            raise ServerBusy(
                 f"The server {name!r} is busy with other calls; this one was not started."
             ) from error
 

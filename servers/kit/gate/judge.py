@@ -6,6 +6,7 @@ from mcp.types import CallToolRequestParams, CallToolResult
 
 from servers.kit.gate import journal, refusals
 from servers.kit.gate.attempts import Attempts, Run
+from servers.kit.gate.canonical import canonical_json
 from servers.kit.gate.grants import GrantRefused
 from servers.kit.gate.incoming import CallMeta, call_meta_of, new_call
 from servers.kit.gate.journal import Call
@@ -14,6 +15,9 @@ from servers.kit.gate.permission import Permissions, Refused, brought_along, nee
 from servers.kit.gate.permit import Need, Permit
 from servers.kit.gate.ticket_desk import TicketDesk
 from servers.kit.manifest import Manifest
+
+MAX_ASKED_BYTES = 64 * 1024
+"""The most that the arguments of a call may be, as canonical JSON, if somebody is to approve it."""
 
 
 class Judge:
@@ -70,6 +74,9 @@ class Judge:
             need = Need("limit", attempt.why)
         elif (known := await self._attempts.known(call)) is not None:
             return known
+        # Whoever asks them, the owner has to read it, and it is stored until they did.
+        if len(canonical_json(message.arguments or {})) > MAX_ASKED_BYTES:
+            return refusals.arguments_too_large(call.call_id, MAX_ASKED_BYTES)
         permission = await self._permissions.obtain(call, need, message=message, meta=meta, ctx=ctx)
         if not isinstance(permission, Permit):
             return permission

@@ -16,6 +16,7 @@ Code = Literal[
     "outcome_unknown",
     "in_progress",
     "arguments_differ",
+    "arguments_too_large",
     "gate_unavailable",
     "result_too_large",
 ]
@@ -66,6 +67,16 @@ def approval_required(
         why=why,
         ticket_id=ticket_id,
         approval_url=approval_url,
+    )
+
+
+def arguments_too_large(call_id: str, most: int) -> CallToolResult:
+    """Nobody can be asked about so much."""
+    return refusal(
+        "arguments_too_large",
+        "This call needs the owner's approval, and nobody can judge arguments of more than"
+        f" {most // 1024} kB; nothing was done. Make several smaller calls.",
+        call_id=call_id,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.api.approvals import MAX_DEPTH, MAX_PENDING_OF_SERVER
-from orchestrator.approvals.canonical import call_hash
+from orchestrator.approvals.canonical import MAX_ASKED_BYTES, call_hash
 from orchestrator.domain.approvals import Approval
 from orchestrator.store import approvals
 from tests.orchestrator.api.doorway import Door
@@ -187,6 +187,13 @@ def test_arguments_may_be_nested_but_not_without_end(door: Door) -> None:
     assert fine.json["arguments_to_run"] == nested(MAX_DEPTH - 2)
 
 
+def test_what_is_to_run_instead_is_no_longer_than_a_person_reads(door: Door) -> None:
+    approval = kept(door)
+    body = {"arguments": {"text": "x" * MAX_ASKED_BYTES}}
+    assert decide(door, approval.id, "approve", body).status == 422
+    assert door.ask("GET", f"/api/approvals/{approval.id}", door.bearer).json["state"] == "pending"
+
+
 def test_what_is_not_there_is_404(door: Door) -> None:
     for method, path in (
         ("GET", "/api/approvals/appr_none"),
@@ -231,6 +238,7 @@ def test_a_ticket_expires_when_its_server_says_but_no_later_than_ours_do(door: D
         {"server": "files"},
         {"owner": "eve"},
         {"arguments": [1]},
+        {"arguments": {"text": "x" * MAX_ASKED_BYTES}},
         {"level": 4},
         {"ticket_id": "../x"},
         {"expires_at": "soon"},

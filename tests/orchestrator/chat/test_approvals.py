@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.approvals.canonical import MAX_ASKED_BYTES
 from orchestrator.chat import orchestrator
 from orchestrator.errors import TooManyRequests
 from orchestrator.store import approvals, messages, sessions
@@ -74,6 +75,18 @@ async def test_what_the_owner_denies_does_not_run_and_the_model_reads_why(
     assert effects.effects() == []
     told = gated.fake.received[1].messages[-1]["content"]
     assert told == "The owner denied this: Not on a Sunday. Do not try again unless asked."
+
+
+async def test_nobody_is_asked_about_more_than_a_person_reads(
+    gated: Chat, effects: EffectsServer
+) -> None:
+    gated.fake.script(calls(post(body="x" * MAX_ASKED_BYTES)), text("Too much."))
+    turn = await gated.send("Post it all.")
+    events = await gated.events(turn.id)
+    assert "approval_requested" not in types(events)
+    assert finished(events)[0]["status"] == "denied"
+    assert "64 kB" in finished(events)[0]["error"]
+    assert effects.effects() == []
 
 
 async def test_what_nobody_decides_expires_and_the_turn_goes_on(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, update
 
+from orchestrator.approvals.canonical import MAX_ASKED_BYTES
 from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
 from orchestrator.background import running
@@ -20,7 +21,7 @@ from orchestrator.chat.resources import ChatSettings
 from orchestrator.domain.approvals import Approval, Decision
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339, to_rfc3339, utc_now
-from orchestrator.errors import Conflict, ServerUnavailable, ToolNotFound
+from orchestrator.errors import Conflict, ServerUnavailable, TooLarge, ToolNotFound
 from orchestrator.store import approvals, attachments, schema, standing_approvals
 from orchestrator.store.database import Database
 from orchestrator.store.migrate import migrate
@@ -362,6 +363,26 @@ async def test_an_approved_call_may_take_longer_than_its_time_limit(
         await desk.decide(asked)
         assert (await desk.outcome(asked))["status"] == "done"
     assert [e.arguments for e in effects.effects("slow_send")].count(mail) == 1
+
+
+async def test_approved_calls_wait_for_their_turn_on_a_busy_server(
+    tmp_path: Path, effects: EffectsServer, toy: ServerProcess
+):
+    mails = [{"to": new_id("msg"), "body": "Hi.", "seconds": 0.8} for _ in range(20)]
+    async with open_desk(tmp_path, effects, toy, call_timeout_s=1) as desk:
+        asked = [await desk.asked("effects__slow_send", mail) for mail in mails]
+        for approval in asked:
+            await desk.decide(approval)
+        assert {(await desk.outcome(approval))["status"] for approval in asked} == {"done"}
+    sent_mails = [effect.arguments for effect in effects.effects("slow_send")]
+    assert [sent_mails.count(mail) for mail in mails] == [1] * len(mails)
+
+
+async def test_nobody_is_asked_about_more_than_a_person_reads(desk: Desk, toy: ServerProcess):
+    with pytest.raises(TooLarge, match="64 kB"):
+        await desk.call("toy__write_note", {"text": "x" * MAX_ASKED_BYTES})
+    waiting, _ = await desk.database.read(approvals.page, desk.owner_id, limit=1)
+    assert waiting == []
 
 
 async def test_a_server_killed_while_an_approved_call_runs_leaves_it_unknown(

@@ -179,7 +179,7 @@ async def test_a_call_that_never_got_its_turn_says_that_it_was_not_started(
         for task in slow:
             task.cancel()
         await asyncio.wait(slow)
-    assert (waiting.status, waiting.error_code) == ("failed", "tool_timeout")
+    assert (waiting.status, waiting.error_code) == ("failed", "server_busy")
     assert "note never" not in modern_server.journal_lines()
 
 

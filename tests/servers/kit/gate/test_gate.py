@@ -90,6 +90,21 @@ async def test_what_asks_does_not_run_without_an_answer(
     assert await effects.audit() == []
 
 
+async def test_nobody_is_asked_about_more_than_a_person_reads(effects: EffectsInMemory) -> None:
+    asked: list[str] = []
+    arguments = {"ids": ["i" * 100] * 650}
+    async with effects.client(answering(True, asked)) as client:
+        by_form = error_of(await called(client, "delete_many", arguments))
+    async with effects.client() as client:
+        by_ticket = error_of(await called(client, "delete_many", arguments))
+        by_caller = error_of(await called(client, "delete_many", arguments, approvals="caller"))
+
+    errors = by_form, by_ticket, by_caller
+    assert {error["code"] for error in errors} == {"arguments_too_large"}
+    assert asked == []
+    assert effects.effects() == []
+
+
 async def test_nobody_is_asked_about_a_call_that_cannot_be_made(effects: EffectsInMemory) -> None:
     asked: list[str] = []
     async with effects.client(answering(True, asked)) as client:
