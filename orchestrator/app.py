@@ -3,7 +3,9 @@
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -43,12 +45,12 @@ from orchestrator.chat.resources import ChatSettings
 from orchestrator.llm.openrouter import OpenRouterClient
 from orchestrator.settings import Settings, load_settings
 from orchestrator.store.database import Database
-from orchestrator.store.json_file import read_json_document
+from orchestrator.store.document_folder import Contents
+from orchestrator.store.documents import Documents
 from orchestrator.store.local_tokens import ensure_local_tokens
 from orchestrator.store.migrate import migrate
 from orchestrator.store.standing_approvals import revoke_of_others
 from orchestrator.tools.aggregator import MCPToolAggregator
-from orchestrator.tools.config import ServersDocument
 from orchestrator.tools.pin_file import PinFile
 from orchestrator.tools.tokens import ServerTokens
 
@@ -101,17 +103,16 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
     async with AsyncExitStack() as stack:
         database = Database(path)
         stack.push_async_callback(database.close)
-        document = _servers_document(settings)
-        fleet = [server.id for server in document.servers if server.trust == "fleet"]
-        owner = await database.write(ensure_local_tokens, settings.data_dir, fleet)
-        servers = {server.id for server in document.servers}
-        await database.write(revoke_of_others, owner.id, servers, actor="start-up")
+        documents = Documents(settings.data_dir)
+        await _admit_servers(settings.data_dir, database, documents.current)
         authenticator = Authenticator(database)
         await stack.enter_async_context(running(authenticator.keep_last_used()))
         signer = ContentSigner(signing_key(settings.data_dir))
         files = await stack.enter_async_context(_attachments(settings, database, signer))
         llm = await stack.enter_async_context(_model_client(settings, tls))
-        aggregator = await stack.enter_async_context(_aggregator(settings, document, tls))
+        aggregator = await stack.enter_async_context(_aggregator(settings, documents, tls))
+        documents.subscribe(partial(_servers_changed, settings.data_dir, database, aggregator))
+        await stack.enter_async_context(running(documents.follow()))
         inbox = Inbox(database)
         await stack.enter_async_context(running(inbox.keep_deadlines()))
         grants = GrantKeys(settings.data_dir)
@@ -123,6 +124,7 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         app.state.inbox = inbox
         app.state.settings = settings
         app.state.database = database
+        app.state.documents = documents
         app.state.authenticator = authenticator
         app.state.signer = signer
         app.state.attachments = files
@@ -168,16 +170,30 @@ def _model_client(settings: Settings, tls: ssl.SSLContext) -> OpenRouterClient:
     )
 
 
-def _servers_document(settings: Settings) -> ServersDocument:
-    path = settings.data_dir / "mcp_servers.json"
-    return read_json_document(path, ServersDocument, ServersDocument())
+async def _admit_servers(data_dir: Path, database: Database, now: Contents) -> None:
+    """Give each server of the fleet its tokens; what a server may do unasked ends when it goes."""
+    servers = now.mcp_servers.servers
+    fleet = [server.id for server in servers if server.trust == "fleet"]
+    owner = await database.write(ensure_local_tokens, data_dir, fleet)
+    ids = {server.id for server in servers}
+    await database.write(revoke_of_others, owner.id, ids, actor="settings")
 
 
-def _aggregator(
-    settings: Settings, document: ServersDocument, tls: ssl.SSLContext
-) -> MCPToolAggregator:
+async def _servers_changed(
+    data_dir: Path,
+    database: Database,
+    aggregator: MCPToolAggregator,
+    before: Contents,
+    now: Contents,
+) -> None:
+    if now.mcp_servers != before.mcp_servers:
+        await _admit_servers(data_dir, database, now)
+        await aggregator.reconfigure(now.mcp_servers.servers)
+
+
+def _aggregator(settings: Settings, documents: Documents, tls: ssl.SSLContext) -> MCPToolAggregator:
     return MCPToolAggregator(
-        document.servers,
+        documents.current.mcp_servers.servers,
         token_for=ServerTokens(settings.data_dir),
         cache_dir=settings.data_dir / "cache" / "tools",
         pins=PinFile(settings.data_dir / "tool_pins.json"),

@@ -2,14 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -34,7 +32,7 @@ FLEET_VARIABLES = frozenset(
 """What the servers of the fleet read from the same file."""
 
 _BARE = (  # beginnings of fields whose variables have no FLOTILLA_ in front
-    *("openrouter_", "turn_", "day_", "max_message_", "notify_"),
+    *("openrouter_", "turn_", "day_", "month_", "max_message_", "notify_"),
     *("attachments_", "gcs_", "gcp_", "storage_"),
 )
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -125,6 +123,9 @@ class Settings(BaseSettings):
     day_max_cost_microusd: int = Field(
         10_000_000, ge=0, description="Cost of all turns of a day, in millionths of a US dollar."
     )
+    month_max_cost_microusd: int = Field(
+        100_000_000, ge=0, description="Cost of all requests of 30 days, in the same unit."
+    )
     approval_policy: PolicyMode = Field(
         "ask",
         description="ask, or quarantine: after a turn has read foreign text, no tool runs in it.",
@@ -148,6 +149,16 @@ class Settings(BaseSettings):
     storage_emulator_host: str | None = Field(
         None, description="Address of a Google Cloud Storage emulator, e.g. http://127.0.0.1:9023."
     )
+    private_server_hosts: TextList = Field(
+        (),
+        description="Hosts in your own network that servers of others may be on, with commas "
+        "between them, e.g. nas.local,192.168.1.20.",
+    )
+    vault_key_file: Path | None = Field(
+        None,
+        description="Key that encrypts stored secrets. Default: flotilla/vault.key in your "
+        "configuration folder, outside the data.",
+    )
     max_message_chars: int = Field(
         200_000, ge=1, description="Longest message a person may send, in characters."
     )
@@ -161,7 +172,9 @@ class Settings(BaseSettings):
         """Where a browser of the owner finds the orchestrator."""
         return next(iter(self.public_origins), f"http://127.0.0.1:{self.port}")
 
-    @field_validator("public_origins", "openrouter_fallback_models", mode="before")
+    @field_validator(
+        "public_origins", "openrouter_fallback_models", "private_server_hosts", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -236,31 +249,8 @@ def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
     return inherited | dict(changes)
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Where one setting has its value from."""
-
-    variable: str
-    value: str
-    layer: Layer
-    description: str
-
-
-def explain(key: str, env_file: Path = ENV_FILE) -> Explanation:
-    """Return the winning layer of one setting; secrets are masked. Raises KeyError."""
-    fields = {variable_of(field): field for field in Settings.model_fields}
-    variable = key.upper() if key.upper() in fields else variable_of(key)
-    field = fields[variable]
-    value = getattr(load_settings(env_file), field)
-    return Explanation(
-        variable=variable,
-        value=_text(value),
-        layer=_layer(variable, env_file),
-        description=Settings.model_fields[field].description or "",
-    )
-
-
-def _layer(variable: str, env_file: Path) -> Layer:
+def layer_of(variable: str, env_file: Path = ENV_FILE) -> Layer:
+    """Return which layer gives a setting its value."""
     if os.environ.get(variable):
         return "environment"
     return ".env" if _file_values(env_file).get(variable) else "default"
@@ -268,31 +258,6 @@ def _layer(variable: str, env_file: Path) -> Layer:
 
 def _file_values(env_file: Path) -> Mapping[str, str | None]:
     return DotEnvSettingsSource(Settings, env_file=env_file, case_sensitive=True).env_vars
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ",".join(str(part) for part in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - tuple of str
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if value is None else str(value)
-
-
-def example_env() -> str:
-    """Return the text of `.env.example`."""
-    head = "# Copy to .env and remove the # of the lines you change. Environment variables win.\n"
-    return head + "".join(
-        _example_entry(variable_of(name), field)
-        for name, field in Settings.model_fields.items()
-        if name != "notify_socket"
-    )
-
-
-def _example_entry(variable: str, field: FieldInfo) -> str:
-    default = "" if field.default_factory else _text(field.default)
-    if isinstance(field.default, Path) and field.default.is_absolute():
-        default = field.default.relative_to(CHECKOUT).as_posix()
-    return f"\n# {field.description}\n# {variable}={default}\n"
 
 
 def secret_variable(name: str) -> str | None:

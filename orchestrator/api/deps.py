@@ -15,6 +15,7 @@ from orchestrator.chat.direct_calls import DirectCalls
 from orchestrator.chat.orchestrator import ChatOrchestrator
 from orchestrator.settings import Settings
 from orchestrator.store.database import Database
+from orchestrator.store.documents import Documents
 from orchestrator.tools.aggregator import MCPToolAggregator
 
 
@@ -32,6 +33,10 @@ async def _database(connection: HTTPConnection) -> Database:
 
 async def _settings(connection: HTTPConnection) -> Settings:
     return connection.app.state.settings
+
+
+async def _documents(connection: HTTPConnection) -> Documents:
+    return connection.app.state.documents
 
 
 async def _chat(connection: HTTPConnection) -> ChatOrchestrator:
@@ -58,6 +63,7 @@ PrincipalDep = Annotated[Principal, Depends(_principal)]
 AuthenticatorDep = Annotated[Authenticator, Depends(_authenticator)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
+DocumentsDep = Annotated[Documents, Depends(_documents)]
 ChatDep = Annotated[ChatOrchestrator, Depends(_chat)]
 AggregatorDep = Annotated[MCPToolAggregator, Depends(_aggregator)]
 InboxDep = Annotated[Inbox, Depends(_inbox)]

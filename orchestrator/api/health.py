@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from orchestrator.api.deps import DatabaseDep
 from orchestrator.api.problems import problem_responses
-from orchestrator.store.schema import owners
+from orchestrator.store.access_schema import owners
 
 router = APIRouter(tags=["health"])
 

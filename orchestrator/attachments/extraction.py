@@ -18,7 +18,7 @@ from typing import IO
 from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.attachments.sniffing import DOCX, PPTX, XLSX
-from orchestrator.domain.chat import Value
+from orchestrator.domain.values import Value
 from orchestrator.errors import TextNotReadable, TooManyRequests
 
 READABLE_TYPES = frozenset(

@@ -6,8 +6,9 @@ from sqlalchemy import Connection
 
 from orchestrator.approvals.grants import GrantKeys
 from orchestrator.chat.permits import Consent, Permits
-from orchestrator.domain.chat import ToolCallRecord, Value
+from orchestrator.domain.chat import ToolCallRecord
 from orchestrator.domain.tools import Permit, ToolResult, UndoCall
+from orchestrator.domain.values import Value
 from orchestrator.errors import Conflict, ToolError
 from orchestrator.store import audit, tool_calls, turns
 from orchestrator.store.database import Database

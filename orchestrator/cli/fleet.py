@@ -9,8 +9,8 @@ from typing import Literal
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from orchestrator.cli.complaint import Complaint
+from orchestrator.domain.servers import ServerConfig, ServersDocument
 from orchestrator.store.json_file import read_json_document, write_json_document
-from orchestrator.tools.config import ServerConfig, ServersDocument
 
 LIST_TIMEOUT_S = 30
 

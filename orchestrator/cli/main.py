@@ -87,8 +87,8 @@ def explain(
 ) -> None:
     """Say which value a setting has and where it comes from; all of them without KEY."""
     with complaints():
+        from orchestrator.cli.env_example import example_env  # noqa: PLC0415
         from orchestrator.cli.explain import explanation, overview  # noqa: PLC0415
-        from orchestrator.settings import example_env  # noqa: PLC0415
 
         if example:
             typer.echo(example_env(), nl=False)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from orchestrator.approvals.chains import Chain
 from orchestrator.cli.complaint import Complaint
+from orchestrator.domain.servers import ServerConfig, ServersDocument
 from orchestrator.errors import FlotillaError
 from orchestrator.settings import Settings
 from orchestrator.store import audit
 from orchestrator.store.database import opened_read_only
 from orchestrator.store.json_file import read_json_document
-from orchestrator.tools.config import ServerConfig, ServersDocument
 from orchestrator.tools.failures import ExchangeFailed
 from orchestrator.tools.records import ServerRecords
 from orchestrator.tools.tokens import ServerTokens

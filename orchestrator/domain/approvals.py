@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from orchestrator.domain.chat import Value
 from orchestrator.domain.tools import Effect
+from orchestrator.domain.values import Value
 
 ApprovalState = Literal["pending", "approved", "denied", "expired", "cancelled"]
 ApprovalOrigin = Literal["turn", "client", "api"]

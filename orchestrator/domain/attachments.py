@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from orchestrator.domain.chat import Value
+from orchestrator.domain.values import Value
 
 AttachmentState = Literal["incoming", "ready", "deleting"]
 """`incoming`: its bytes are on their way. `deleting`: the reaper removes blob and row."""

@@ -2,9 +2,11 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from orchestrator.domain.model_settings import SessionSettings
 from orchestrator.domain.tools import Effect, ToolCallStatus
+from orchestrator.domain.values import Value
 
 Role = Literal["user", "assistant", "tool"]
 TurnState = Literal["running", "finished", "failed", "interrupted", "cancelled"]
@@ -12,10 +14,8 @@ FinishReason = Literal["stop", "length", "limit", "cancelled"]
 ToolCallState = Literal["planned", "started"] | ToolCallStatus
 
 
-class Value(BaseModel):
-    """A frozen value; unknown fields are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+TitleSource = Literal["first_words", "model", "owner"]
+"""Who named a session; what the owner wrote is never replaced."""
 
 
 class Session(Value):
@@ -23,12 +23,15 @@ class Session(Value):
 
     id: str
     title: str
+    title_source: TitleSource = "first_words"
     pinned: bool
     created_at: str
     updated_at: str
     leaf_message_id: str | None = None
     """Last message of the branch that is shown."""
     running_turn_id: str | None = None
+    settings: SessionSettings = SessionSettings()
+    """What its turns do differently from the settings in force."""
     snippet: str | None = None
     """Where a search found its words; `\\u0002` and `\\u0003` enclose each hit."""
 

@@ -15,8 +15,8 @@ from sqlalchemy import (
 )
 
 from orchestrator.domain.attachments import Attachment, AttachmentState
-from orchestrator.domain.chat import Value
 from orchestrator.domain.times import now_rfc3339
+from orchestrator.domain.values import Value
 from orchestrator.errors import NotFound
 from orchestrator.store.paging import decode_cursor, encode_cursor
 from orchestrator.store.schema import attachments, sessions

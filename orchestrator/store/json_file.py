@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,23 +15,38 @@ from orchestrator.domain.times import utc_now
 logger = logging.getLogger(__name__)
 
 Document = TypeVar("Document", bound=BaseModel)
+PENDING = ".pending-replacement.json"
+"""Lists the drafts that are to take the place of documents; it exists while they do."""
 
 
 def read_json_document(path: Path, model: type[Document], default: Document) -> Document:
     """Return the document at `path`, or `default` when there is none.
 
     A file that cannot be read as `model` is renamed to `<name>.corrupt-<time>`, which is logged,
-    and the last good copy (`<name>.bak`) or `default` is used.
+    and the last good copy (`<name>.bak`) takes its place, or else `default` is used.
     """
     try:
         return model.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return default
     except ValidationError as error:
-        aside = path.with_name(f"{path.name}.corrupt-{utc_now():%Y%m%dT%H%M%S%f}")
-        path.rename(aside)
-        logger.error("json_document_corrupt path=%s set_aside=%s why=%s", path, aside, _why(error))  # noqa: TRY400
+        set_aside(path, error)
         return _last_good(path, model, default)
+
+
+def set_aside(path: Path, error: ValidationError) -> Path:
+    """Rename a document that cannot be read, log it, and return its new path."""
+    aside = path.with_name(f"{path.name}.corrupt-{utc_now():%Y%m%dT%H%M%S%f}")
+    path.rename(aside)
+    logger.error("json_document_corrupt path=%s set_aside=%s why=%s", path, aside, why(error))
+    return aside
+
+
+def why(error: ValidationError) -> str:
+    """Return which field is wrong and how, in a few words."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the document"
+    return f"{where}: {first['msg']}"
 
 
 def write_json_document(path: Path, document: BaseModel) -> None:
@@ -39,42 +55,101 @@ def write_json_document(path: Path, document: BaseModel) -> None:
     The text before is kept as `<name>.bak`. The file is readable by its owner only.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        _replace(path.with_name(path.name + ".bak"), path.read_bytes())
+    _keep_backup(path)
+    _replace(path, document_bytes(document))
+
+
+def replace_json_documents(folder: Path, documents: Mapping[str, BaseModel]) -> None:
+    """Replace several files of `folder`, by name: all of them or none, also after a crash.
+
+    Whatever needs space is written before anything changes; from then on there are only renames,
+    which `finish_replacement` completes if this process dies among them.
+    """
+    if len(documents) == 1:
+        for name, document in documents.items():
+            write_json_document(folder / name, document)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    drafts: dict[str, str] = {}
+    try:
+        for name, document in documents.items():
+            _keep_backup(folder / name)
+            drafts[_draft(folder / name, document_bytes(document)).name] = name
+        _replace(folder / PENDING, json.dumps(drafts).encode())
+    except BaseException:
+        if not (folder / PENDING).exists():
+            for draft in drafts:
+                (folder / draft).unlink(missing_ok=True)
+        raise
+    finish_replacement(folder)
+
+
+def finish_replacement(folder: Path) -> None:
+    """Complete a replacement of several documents that a crash interrupted; call it at start."""
+    pending = folder / PENDING
+    try:
+        drafts: dict[str, str] = json.loads(pending.read_bytes())
+    except FileNotFoundError:
+        return
+    for draft, name in drafts.items():
+        if (folder / draft).exists():
+            (folder / draft).replace(folder / name)
+    _sync_folder(folder)
+    pending.unlink()
+    _sync_folder(folder)
+
+
+def document_bytes(document: BaseModel) -> bytes:
+    """Return the text of a document as it is written."""
     text = json.dumps(document.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    _replace(path, text.encode() + b"\n")
+    return text.encode() + b"\n"
 
 
 def _last_good(path: Path, model: type[Document], default: Document) -> Document:
     backup = path.with_name(path.name + ".bak")
     try:
-        return model.model_validate_json(backup.read_bytes())
+        document = model.model_validate_json(backup.read_bytes())
     except FileNotFoundError:
         return default
     except ValidationError as error:
-        logger.error("json_document_backup_corrupt path=%s why=%s", backup, _why(error))  # noqa: TRY400
+        logger.error("json_document_backup_corrupt path=%s why=%s", backup, why(error))  # noqa: TRY400
         return default
+    _replace(path, backup.read_bytes())
+    return document
+
+
+def _keep_backup(path: Path) -> None:
+    if path.exists():
+        _replace(path.with_name(path.name + ".bak"), path.read_bytes())
 
 
 def _replace(path: Path, data: bytes) -> None:
+    draft = _draft(path, data)
+    try:
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _draft(path: Path, data: bytes) -> Path:
+    """Write `data`, down to the disk, to a new file beside `path`."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    return Path(temporary)
+
+
+def _sync_folder(folder: Path) -> None:
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
     finally:
         os.close(directory)
-
-
-def _why(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the document"
-    return f"{where}: {first['msg']}"

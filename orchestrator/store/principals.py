@@ -7,11 +7,11 @@ from typing import Literal
 
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
-from orchestrator.domain.chat import Value
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339
+from orchestrator.domain.values import Value
 from orchestrator.store import audit
-from orchestrator.store.schema import api_tokens, logins, owners, sign_in_links
+from orchestrator.store.access_schema import api_tokens, logins, owners, sign_in_links
 
 Scope = Literal["owner", "read_history", "server"]
 """`server` is for a server of the fleet, the one that the token is named after."""

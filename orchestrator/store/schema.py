@@ -13,70 +13,25 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
 )
 
-metadata = MetaData()
-
-
-def _owner() -> Column[str]:
-    return Column("owner_id", Text, ForeignKey("owners.id"), nullable=False)
-
-
-owners = Table(
-    "owners",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
-    Column("created_at", Text, nullable=False),
-)
-
-sign_in_links = Table(
-    "sign_in_links",
-    metadata,
-    Column("code_hash", Text, primary_key=True),
-    _owner(),
-    Column("created_at", Text, nullable=False),
-    Column("expires_at", Text, nullable=False),
-)
-
-logins = Table(
-    "logins",
-    metadata,
-    Column("id", Text, primary_key=True),
-    _owner(),
-    Column("cookie_hash", Text, nullable=False, unique=True),
-    Column("user_agent", Text, nullable=False),
-    Column("created_at", Text, nullable=False),
-    Column("last_used_at", Text, nullable=False),
-)
-
-api_tokens = Table(
-    "api_tokens",
-    metadata,
-    Column("id", Text, primary_key=True),
-    _owner(),
-    Column("name", Text, nullable=False),
-    Column("token_hash", Text, nullable=False, unique=True),
-    Column("scope", Text, nullable=False),
-    Column("created_at", Text, nullable=False),
-    Column("last_used_at", Text),
-    Column("revoked_at", Text),
-)
+from orchestrator.store.access_schema import metadata, owner_column
 
 sessions = Table(
     "sessions",
     metadata,
     Column("id", Text, primary_key=True),
-    _owner(),
+    owner_column(),
     Column("title", Text, nullable=False),
     Column("pinned", Boolean, nullable=False),
     Column("leaf_message_id", Text),
     Column("created_at", Text, nullable=False),
     Column("updated_at", Text, nullable=False),
+    Column("title_source", Text, nullable=False, server_default="first_words"),
+    Column("settings", JSON, nullable=False, server_default="{}"),
     Index("sessions_by_owner", "owner_id", "pinned", "updated_at", "id"),
 )
 
@@ -85,7 +40,7 @@ messages = Table(
     metadata,
     Column("position", Integer, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
-    _owner(),
+    owner_column(),
     Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
     # No cascade: SQLite follows cascades at most 1,000 levels deep, and chats are longer.
     Column("parent_id", Text, ForeignKey("messages.id")),
@@ -111,7 +66,7 @@ turns = Table(
     "turns",
     metadata,
     Column("id", Text, primary_key=True),
-    _owner(),
+    owner_column(),
     Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
     Column("client_message_id", Text),
     Column("user_message_id", Text),
@@ -149,7 +104,7 @@ tool_calls = Table(
     "tool_calls",
     metadata,
     Column("id", Text, primary_key=True),
-    _owner(),
+    owner_column(),
     Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
     Column("turn_id", Text, ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
     Column("round", Integer, nullable=False),
@@ -179,7 +134,7 @@ approvals = Table(
     "approvals",
     metadata,
     Column("id", Text, primary_key=True),
-    _owner(),
+    owner_column(),
     Column("origin", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("tool_call_id", Text, nullable=False),
@@ -219,7 +174,7 @@ standing_approvals = Table(
     "standing_approvals",
     metadata,
     Column("id", Text, primary_key=True),
-    _owner(),
+    owner_column(),
     Column("tool", Text, nullable=False),
     Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE")),
     Column("created_at", Text, nullable=False),
@@ -233,7 +188,7 @@ attachments = Table(
     "attachments",
     metadata,
     Column("id", Text, primary_key=True),
-    _owner(),
+    owner_column(),
     # Not deleted with its session: the blob goes first, and the reaper finds it by this row.
     Column("session_id", Text, ForeignKey("sessions.id", ondelete="SET NULL")),
     Column("state", Text, nullable=False),
@@ -258,7 +213,7 @@ usage = Table(
     "usage",
     metadata,
     Column("id", Text, primary_key=True),
-    _owner(),
+    owner_column(),
     # No foreign key: what was spent stays known when the chat is deleted.
     Column("session_id", Text, nullable=False),
     Column("turn_id", Text, nullable=False),
@@ -272,14 +227,18 @@ usage = Table(
     Column("cost_microusd", Integer, nullable=False),
     Column("generation_id", Text),
     Column("created_at", Text, nullable=False),
+    Column("message_id", Text),
+    # `pending`: the stream broke before its usage came, which is asked for later.
+    Column("state", Text, nullable=False, server_default="final"),
     Index("usage_by_owner", "owner_id", "created_at"),
+    Index("usage_pending", "state", sqlite_where=Column("state", Text) == "pending"),
 )
 
 audit = Table(
     "audit",
     metadata,
     Column("position", Integer, primary_key=True),
-    _owner(),
+    owner_column(),
     Column("at", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("action", Text, nullable=False),

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, func, 
 from orchestrator.domain.chat import FinishReason, Turn, TurnError, TurnState
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.errors import NotFound
-from orchestrator.store.schema import owners, turn_events, turns
+from orchestrator.store.access_schema import owners
+from orchestrator.store.schema import turn_events, turns
 
 # Statements of every turn are built once: building costs more than running them.
 _INSERT = turns.insert()

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.domain.tools import (
     KnownTool,
     Permit,
@@ -23,7 +24,6 @@ from orchestrator.errors import NotFound, OutcomeUnknown, ToolError, ToolNotFoun
 from orchestrator.tools.breaker import CircuitBreaker
 from orchestrator.tools.cache import ListCache
 from orchestrator.tools.calls import CallQueue, OutgoingCall
-from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.connection import USABLE, Connection, Surroundings
 from orchestrator.tools.failures import ExchangeFailed, unreadable
 from orchestrator.tools.pins import PinStore, ToolChange, ToolPins

@@ -6,8 +6,8 @@ from typing import Any, cast
 from mcp.types import CallToolResult, RequestParamsMeta
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.domain.tools import Permit, UndoCall
-from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.names import qualified_name
 
 logger = logging.getLogger(__name__)

@@ -6,12 +6,12 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.domain.tools import ServerState, ServerStatus, ToolDefinition
 from orchestrator.tools.attempts import Attempts
 from orchestrator.tools.breaker import CircuitBreaker
 from orchestrator.tools.cache import CachedList, ListCache
-from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.definitions import ListedTool, ToolListing, definition_of, visible_text
 from orchestrator.tools.failures import ExchangeFailed, away
 from orchestrator.tools.link import OPEN_TIMEOUT_S, Link, Peer

@@ -7,9 +7,9 @@ from typing import Any, cast
 from mcp.types import Tool
 from pydantic import BaseModel, ConfigDict
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.domain.tools import ToolDefinition
 from orchestrator.domain.visible import without_hidden
-from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.names import qualified_name
 from orchestrator.tools.policy import POLICY_KEY, effects_of
 

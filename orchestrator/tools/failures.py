@@ -2,8 +2,8 @@
 
 from typing import Literal
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.errors import ServerUnavailable, ToolError
-from orchestrator.tools.config import ServerConfig
 
 FailureKind = Literal[
     "refused",  # no connection, so nothing was sent

@@ -15,8 +15,8 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from orchestrator.domain.servers import Trust
 from orchestrator.errors import NotFound
-from orchestrator.tools.config import Trust
 from orchestrator.tools.definitions import ListedTool
 
 

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from orchestrator.domain.servers import Trust
 from orchestrator.domain.tools import ALL_EFFECTS, Effect, Label
-from orchestrator.tools.config import Trust
 
 POLICY_KEY = "flotilla/policy"
 """Where in `_meta` a server of the fleet lists the policy of a tool."""

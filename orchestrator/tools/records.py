@@ -10,8 +10,8 @@ import httpx2
 from mcp.types import CallToolResult
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.errors import NotFound
-from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.failures import ExchangeFailed
 from orchestrator.tools.replies import broken_exchange, read_capped
 from orchestrator.tools.transport import refuse_redirects_and_encodings

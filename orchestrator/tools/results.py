@@ -18,9 +18,9 @@ from mcp.types import (
     TextResourceContents,
 )
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.domain.tools import FileLink, ToolMedia, ToolResult
 from orchestrator.tools.call_meta import effects_in, undo_in
-from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.gate_errors import gate_error_in
 from orchestrator.tools.server_files import file_link
 

@@ -9,9 +9,9 @@ from urllib.parse import SplitResult, urlsplit
 import httpx2
 from mcp.types import ResourceLink
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.domain.tools import FileLink
 from orchestrator.errors import ToolError
-from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.failures import ExchangeFailed
 from orchestrator.tools.transport import refuse_redirects_and_encodings
 

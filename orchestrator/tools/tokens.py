@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.settings import secret_variable
-from orchestrator.tools.config import ServerConfig
 
 
 class ServerTokens:

@@ -20,8 +20,8 @@ import msgspec
 import uvloop
 
 from orchestrator.chat.tool_menu import ToolMenu
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.tools.aggregator import MCPToolAggregator
-from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.tokens import ServerTokens
 from tests.benchmarks.fleet import Server
 from tests.benchmarks.processes import cpu_ms

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from orchestrator.settings import example_env
+from orchestrator.cli.env_example import example_env
 from tests.checks import openapi
 from tests.checks.tables import BUILDERS
 from tests.processes import ROOT

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings
 
+from orchestrator.cli.env_example import example_env
 from orchestrator.errors import FlotillaError
-from orchestrator.settings import Settings, example_env, variable_of
+from orchestrator.settings import Settings, variable_of
 from orchestrator.store.schema import metadata
 from servers.kit.manifest import all_manifests, load_manifest
 from servers.kit.settings import KitSettings

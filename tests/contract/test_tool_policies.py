@@ -3,7 +3,7 @@
 import pytest
 from mcp.types import Tool
 
-from orchestrator.tools.config import ServerConfig
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.tools.definitions import definition_of, listed_tool
 from servers.kit.manifest import ToolManifest, all_manifests
 from tests.fakes.effects_server import MANIFEST

@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.tools.aggregator import MCPToolAggregator
-from orchestrator.tools.config import ServerConfig
 from tests.fakes.mcp_pins import PinsInMemory
 
 CALL_TIMEOUT_S = 2.0

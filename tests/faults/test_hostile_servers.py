@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.domain.tools import ToolResult
 from orchestrator.tools.aggregator import MCPToolAggregator
-from orchestrator.tools.config import ServerConfig
 from tests.fakes.mcp_pins import PinsInMemory
 from tests.fakes.mcp_servers import ServerProcess, closed_port, hostile_server, toy_server
 from tests.fakes.mcp_waiting import eventually

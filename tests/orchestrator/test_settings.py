@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli.env_example import example_env
+from orchestrator.cli.explain import explain
 from orchestrator.settings import (
     InvalidSettings,
     Settings,
-    example_env,
-    explain,
     load_settings,
     unknown_variables,
     variable_of,

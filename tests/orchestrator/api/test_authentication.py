@@ -10,8 +10,8 @@ from websockets.sync.client import connect
 
 from orchestrator.api.authenticator import SIGN_INS_PER_MINUTE
 from orchestrator.store import audit as audit_store
+from orchestrator.store.access_schema import api_tokens, logins, owners, sign_in_links
 from orchestrator.store.principals import hash_secret, list_tokens
-from orchestrator.store.schema import api_tokens, logins, owners, sign_in_links
 
 
 @pytest.fixture(autouse=True)

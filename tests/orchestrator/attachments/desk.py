@@ -20,9 +20,10 @@ from orchestrator.background import running
 from orchestrator.domain.attachments import Attachment
 from orchestrator.domain.times import now_rfc3339, to_rfc3339, utc_now
 from orchestrator.store import sessions
+from orchestrator.store.access_schema import owners
 from orchestrator.store.database import Database
 from orchestrator.store.migrate import migrate
-from orchestrator.store.schema import attachments, owners
+from orchestrator.store.schema import attachments
 
 ANN, BO = "own_ann", "own_bo"
 MAX_BYTES = 1_000_000

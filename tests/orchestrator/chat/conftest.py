@@ -21,13 +21,13 @@ from orchestrator.chat.resources import ChatSettings
 from orchestrator.domain.approvals import Approval, Decision
 from orchestrator.domain.attachments import Attachment
 from orchestrator.domain.chat import Message, ToolCallRecord, Turn
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.llm.openrouter import OpenRouterClient
 from orchestrator.store import messages, sessions, standing_approvals, tool_calls, turns
 from orchestrator.store.database import Database
 from orchestrator.store.migrate import migrate
 from orchestrator.store.principals import ensure_owner
 from orchestrator.tools.aggregator import MCPToolAggregator
-from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.pin_file import PinFile
 from tests.fakes.effects import EffectsServer, running_effects
 from tests.fakes.mcp_servers import ServerProcess, toy_server

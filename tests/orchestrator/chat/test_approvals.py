@@ -7,9 +7,9 @@ import pytest
 
 from orchestrator.approvals.canonical import MAX_ASKED_BYTES
 from orchestrator.chat import orchestrator
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.errors import TooManyRequests
 from orchestrator.store import approvals, messages, sessions
-from orchestrator.tools.config import ServerConfig
 from tests.fakes.effects import EffectsServer
 from tests.fakes.effects_server import MAIL_SENDER
 from tests.fakes.mcp_servers import ServerProcess

@@ -20,6 +20,7 @@ from orchestrator.chat.limits import TurnLimits
 from orchestrator.chat.resources import ChatSettings
 from orchestrator.domain.approvals import Approval, Decision
 from orchestrator.domain.ids import new_id
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.domain.times import now_rfc3339, to_rfc3339, utc_now
 from orchestrator.errors import Conflict, ServerUnavailable, TooLarge, ToolNotFound
 from orchestrator.store import approvals, attachments, schema, standing_approvals
@@ -27,7 +28,6 @@ from orchestrator.store.database import Database
 from orchestrator.store.migrate import migrate
 from orchestrator.store.principals import ensure_owner
 from orchestrator.tools.aggregator import MCPToolAggregator
-from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.pin_file import PinFile
 from tests.fakes.effects import EffectsServer, running_effects
 from tests.fakes.mcp_servers import ServerProcess, toy_server

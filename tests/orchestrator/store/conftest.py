@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.times import now_rfc3339
+from orchestrator.store.access_schema import owners
 from orchestrator.store.database import Database
 from orchestrator.store.migrate import migrate
-from orchestrator.store.schema import owners
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from sqlalchemy import Connection, inspect, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from orchestrator.errors import Conflict, StorageFull
+from orchestrator.store.access_schema import owners
 from orchestrator.store.database import Database
 from orchestrator.store.migrate import migrate
-from orchestrator.store.schema import metadata, owners
+from orchestrator.store.schema import metadata
 
 
 def add(conn: Connection, name: str) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.tools.aggregator import MCPToolAggregator
-from orchestrator.tools.config import ServerConfig
 from tests.fakes.mcp_pins import PinsInMemory
 from tests.fakes.mcp_servers import ServerProcess, toy_server
 

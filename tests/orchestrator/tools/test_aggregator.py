@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.tools.aggregator import MCPToolAggregator
-from orchestrator.tools.config import ServerConfig
 from tests.fakes.mcp_pins import PinsInMemory
 from tests.fakes.mcp_servers import ServerProcess, closed_port, toy_server
 from tests.fakes.mcp_waiting import eventually

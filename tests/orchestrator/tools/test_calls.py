@@ -3,10 +3,10 @@ import time
 
 import pytest
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.domain.tools import Permit
 from orchestrator.tools.aggregator import MCPToolAggregator
 from orchestrator.tools.calls import MAX_CONCURRENT_CALLS
-from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.results import MAX_TEXT_LENGTH
 from tests.fakes.mcp_servers import ServerProcess
 from tests.fakes.mcp_toy_server import ONE_PIXEL_PNG

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from orchestrator.tools.config import ServerConfig, ServersDocument
+from orchestrator.domain.servers import ServerConfig, ServersDocument
 
 
 @pytest.mark.parametrize("server_id", ["", "Mail", "1mail", "a__b", "mail_", "x" * 33, "a b", "é"])

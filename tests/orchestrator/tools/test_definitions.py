@@ -1,8 +1,8 @@
 import pytest
 from mcp.types import Tool
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.domain.tools import ALL_EFFECTS, ToolDefinition
-from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.definitions import (
     MAX_DESCRIPTION_LENGTH,
     MAX_TOOLS,

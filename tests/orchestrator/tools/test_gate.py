@@ -9,10 +9,10 @@ import pytest
 
 from orchestrator.approvals.grants import GrantKeys
 from orchestrator.domain.ids import new_id
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.domain.tools import Permit, ToolResult
 from orchestrator.errors import ServerUnavailable
 from orchestrator.tools.aggregator import MCPToolAggregator
-from orchestrator.tools.config import ServerConfig
 from tests.fakes.effects import EffectsServer, running_effects
 from tests.fakes.mcp_waiting import eventually
 from tests.fakes.tcp_wire import Wire, wire_to

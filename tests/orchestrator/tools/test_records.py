@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.errors import NotFound
-from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.failures import ExchangeFailed
 from orchestrator.tools.records import AuditHead, ServerRecords
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp.types import CallToolResult
 
+from orchestrator.domain.servers import ServerConfig
 from orchestrator.domain.tools import FileLink, ToolMedia, ToolResult, UndoCall
-from orchestrator.tools.config import ServerConfig
 from orchestrator.tools.results import MAX_TEXT_LENGTH, capped_text, tool_result
 
 FLEET = ServerConfig(id="mail", url="http://127.0.0.1:1/mcp", trust="fleet")

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+NAME_OF_SECRET = r"^[a-z0-9][a-z0-9_.-]{0,63}$"  # noqa: S105 - a pattern
+"""What a secret of the vault may be called."""
 Trust = Literal["fleet", "third_party"]
 """`fleet`: our own server, its policy is believed. `third_party`: nothing it says is."""
 
@@ -25,6 +27,8 @@ class ServerConfig(BaseModel):
     """Path relative to the data directory of a file that holds the bearer token."""
     token_env: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]*$")
     """Environment variable that holds the bearer token."""
+    token_secret: str | None = Field(default=None, pattern=NAME_OF_SECRET)
+    """Name of the secret in the vault that is the bearer token."""
     call_timeout_s: float = Field(default=30, gt=0, le=3600)
     disabled_tools: tuple[str, ...] = ()
     """Names as the server itself uses them."""
@@ -63,7 +67,7 @@ class ServerConfig(BaseModel):
 
     def reaches_the_same_place_as(self, other: "ServerConfig") -> bool:
         """Tell whether a change from `other` to this needs no new connection."""
-        fields = ("id", "url", "enabled", "trust", "token_file", "token_env")
+        fields = ("id", "url", "enabled", "trust", "token_file", "token_env", "token_secret")
         return all(getattr(self, name) == getattr(other, name) for name in fields)
 
 
@@ -74,6 +78,8 @@ class ServersDocument(BaseModel):
 
     version: Literal[1] = 1
     servers: tuple[ServerConfig, ...] = ()
+    known_fleet: tuple[str, ...] = ()
+    """Servers of the fleet that were added once: one that the owner removed stays away."""
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:
