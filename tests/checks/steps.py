@@ -7,14 +7,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = (sys.executable, "frontend/build.py")
 NPM = (*BUILD, "npm", "run", "--silent")
-PYTEST = (sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider")
-# Plugins that cost a second at each start and that pytest run inside a test does not need.
-LIGHT = ("-p", "no:schemathesis", "-p", "no:hypothesispytest")
+QUIET = ("-q", "--no-header", "-p", "no:cacheprovider")
+# Plugins that cost a second at each start. The tests run Schemathesis as a program of its own.
+PYTEST = (sys.executable, "-m", "pytest", *QUIET, "-p", "no:schemathesis")
+# For a pytest inside a test, which has no need of this one either.
+LIGHT = ("-p", "no:hypothesispytest")
 PARALLEL = ("-n", "3", "--dist", "worksteal")
-# Faults kill and freeze processes of their own; more than two at once would starve them.
+# Faults kill and freeze processes of their own, and each worker with a browser runs a whole house;
+# more than two at once would starve them.
 PAIR = ("-n", "2", "--dist", "worksteal")
-# Timing counts in these, so they run apart from the others.
-ALONE = "browser or fault"
+# Playwright keeps an event loop running, which asyncio tests in the same process refuse.
+BROWSER = "tests/e2e"
+REST = ("--ignore=tests/benchmarks", f"--ignore={BROWSER}")
 
 
 @dataclass(frozen=True)
@@ -70,13 +74,8 @@ STATIC = (
 )
 
 TESTS = (
-    Step(
-        "tests", (*PYTEST, *PARALLEL, "--ignore=tests/benchmarks", "-m", f"not ({ALONE} or long)")
-    ),
-    Step(
-        "fault tests",
-        (*PYTEST, *PAIR, "--ignore=tests/benchmarks", "-m", "fault and not long"),
-    ),
-    # In a process of their own: Playwright keeps an event loop running, which asyncio tests refuse.
-    Step("browser tests", (*PYTEST, "--ignore=tests/benchmarks", "-m", "browser")),
+    Step("tests", (*PYTEST, *PARALLEL, *REST, "-m", "not (fault or long)")),
+    # Timing counts in these two, so they run apart from the others.
+    Step("fault tests", (*PYTEST, *PAIR, *REST, "-m", "fault and not long")),
+    Step("browser tests", (*PYTEST, *PAIR, BROWSER, "-m", "not long")),
 )
