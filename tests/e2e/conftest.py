@@ -38,14 +38,20 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def model() -> Iterator[FakeOpenRouter]:
+def shared_model() -> Iterator[FakeOpenRouter]:
     with running_fake() as fake:
         yield fake
 
 
+@pytest.fixture
+def model(shared_model: FakeOpenRouter) -> Iterator[FakeOpenRouter]:
+    yield shared_model
+    shared_model.forget_scripts()
+
+
 @pytest.fixture(scope="session")
 def house(
-    tmp_path_factory: pytest.TempPathFactory, model: FakeOpenRouter
+    tmp_path_factory: pytest.TempPathFactory, shared_model: FakeOpenRouter
 ) -> Iterator[tuple[Installation, EffectsServer]]:
     folder = tmp_path_factory.mktemp("e2e")
     (folder / "data").mkdir()
@@ -57,7 +63,7 @@ def house(
         urls = {"calculator": calculator.url, effects.name: effects.url}
         installation = Installation(
             folder,
-            model.base_url,
+            shared_model.base_url,
             model=SCRIPT_MODEL,
             servers=[
                 {

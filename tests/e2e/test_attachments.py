@@ -127,13 +127,13 @@ def blobs(installation: Installation) -> list[str]:
 
 @pytest.fixture(scope="module")
 def installation(
-    tmp_path_factory: pytest.TempPathFactory, model: FakeOpenRouter
+    tmp_path_factory: pytest.TempPathFactory, shared_model: FakeOpenRouter
 ) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("files")
     with toy_server(folder / "notes.txt", "--with-files") as toy:
         installation = Installation(
             folder,
-            model.base_url,
+            shared_model.base_url,
             model=SCRIPT_MODEL,
             servers=[{"id": "toy", "title": "Toy", "url": toy.url, "trust": "fleet"}],
             more={"ATTACHMENTS_MAX_SIZE_BYTES": str(MAX_SIZE)},

@@ -112,6 +112,10 @@ class FakeOpenRouter:
         """Answer the next requests for `model` with these rounds, in order."""
         self._scripts[model].extend(rounds)
 
+    def forget_scripts(self) -> None:
+        """Drop the rounds that nobody asked for."""
+        self._scripts.clear()
+
     async def request(self, number: int, timeout_s: float = 10.0) -> Received:
         """Return the request that came as `number` (from 0), once it has."""
         await self._arrivals[number].wait(timeout_s)
