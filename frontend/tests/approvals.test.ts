@@ -1,5 +1,7 @@
 // @vitest-environment happy-dom
 import { expect, test, vi } from 'vitest';
+import { parseEvent } from '../src/lib/api/events';
+import { parseExactly } from '../src/lib/api/exact';
 import { Ask } from '../src/lib/approvals/ask.svelte';
 import { fieldsOf, isSame, readFields } from '../src/lib/approvals/editor';
 import { Inbox } from '../src/lib/approvals/inbox.svelte';
@@ -35,6 +37,45 @@ test('arguments that are not touched come back as they were', () => {
 	expect(readFields(fields)).toEqual(values);
 });
 
+const LONG =
+	'{"account":12345678901234567890,"amount":1.0,"share":0.30000000000000000004,"list":[9007199254740993],"n":2}';
+
+test('long numbers are shown and sent to the last digit, also beside a field that was changed', () => {
+	const fields = fieldsOf(parseExactly(LONG));
+	expect(fields.map(({ kind, text }) => [kind, text.replace(/\s/g, '')])).toEqual([
+		['number', '12345678901234567890'],
+		['number', '1.0'],
+		['number', '0.30000000000000000004'],
+		['json', '[9007199254740993]'],
+		['number', '2'],
+	]);
+	const same = readFields(fields);
+	expect(isSame(same, parseExactly(LONG))).toBe(true);
+	for (const field of fields) if (field.name === 'n') field.text = '3';
+	expect(JSON.stringify(readFields(fields))).toBe(LONG.replace('"n":2', '"n":3'));
+	for (const field of fields) if (field.name === 'account') field.text = '12345678901234567891';
+	expect(isSame(readFields(fields), same)).toBe(false);
+});
+
+test('the inbox and the log of a turn keep the digits of a call', async () => {
+	const record = JSON.stringify({ ...approval(), arguments: 0 }).replace(
+		'"arguments":0',
+		`"arguments":${LONG}`,
+	);
+	const page = `{"items":[${record}],"next_cursor":null}`;
+	const { api } = scriptedApi(() => new Response(page));
+	const inbox = new Inbox(api);
+	await inbox.refresh();
+	expect(JSON.stringify(inbox.asks[0]?.record.arguments)).toBe(LONG);
+	const parsed = parseEvent({
+		id: 't:1',
+		event: 'approval_requested',
+		data: `{"arguments":${LONG}}`,
+	});
+	expect(parsed?.event).toMatchObject({ type: 'approval_requested' });
+	expect(JSON.stringify(parsed?.event)).toContain(LONG);
+});
+
 test.each([
 	['text', 'number', '3', 3],
 	['number', 'number', '1e3', 1000],
@@ -45,7 +86,8 @@ test.each([
 ] as const)('a changed %s field is read as its kind', (_, name, text, expected) => {
 	const fields = fieldsOf(values);
 	for (const field of fields) if (field.name === name) field.text = text;
-	expect(readFields(fields)).toEqual({ ...values, [name]: expected });
+	const sent: unknown = JSON.parse(JSON.stringify(readFields(fields)));
+	expect(sent).toEqual({ ...values, [name]: expected });
 });
 
 test.each([

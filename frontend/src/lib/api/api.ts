@@ -93,22 +93,22 @@ export class Api {
 	}
 
 	approvals(query: { state: 'pending' | null; cursor: string | null }): Promise<ApprovalPage> {
-		return this.client.json('GET', '/api/approvals', { query });
+		return this.client.json('GET', '/api/approvals', { query }, true);
 	}
 
 	approval(id: string): Promise<Approval> {
-		return this.client.json('GET', approvalPath(id));
+		return this.client.json('GET', approvalPath(id), {}, true);
 	}
 
 	approve(
 		id: string,
 		body: { scope: ApprovalScope; arguments: JsonObject | null },
 	): Promise<Approval> {
-		return this.client.json('POST', `${approvalPath(id)}/approve`, { body });
+		return this.client.json('POST', `${approvalPath(id)}/approve`, { body }, true);
 	}
 
 	deny(id: string, reason: string | null): Promise<Approval> {
-		return this.client.json('POST', `${approvalPath(id)}/deny`, { body: { reason } });
+		return this.client.json('POST', `${approvalPath(id)}/deny`, { body: { reason } }, true);
 	}
 
 	async standingApprovals(): Promise<StandingApproval[]> {

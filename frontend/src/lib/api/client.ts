@@ -1,5 +1,7 @@
 /** Requests to the orchestrator: one door for JSON and streams, and one tree of errors. */
 
+import { parseExactly } from './exact';
+
 export type Fetch = (input: string, init: RequestInit) => Promise<Response>;
 
 /** The orchestrator refused, with a problem document (RFC 9457). */
@@ -41,12 +43,17 @@ export class Client {
 		this.#fetch = fetchImplementation;
 	}
 
-	/** The JSON answer; null where the orchestrator answers without a body. */
-	async json<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
+	/** The JSON answer; null where the orchestrator answers without a body. `isExact` as `parseExactly`. */
+	async json<T>(
+		method: string,
+		path: string,
+		options: RequestOptions = {},
+		isExact = false,
+	): Promise<T> {
 		const response = await this.#send(method, path, 'application/json', options);
 		if (response.status === 204) return null as T;
 		try {
-			return (await response.json()) as T;
+			return (isExact ? parseExactly(await response.text()) : await response.json()) as T;
 		} catch (error) {
 			throw connectionOrAbort(error);
 		}

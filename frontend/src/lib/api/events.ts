@@ -1,6 +1,7 @@
 /** Events of a turn with their place in its log. Types this page does not know are passed over. */
 
 import { ConnectionError } from './client';
+import { parseExactly } from './exact';
 import { readEvents, type ServerSentEvent } from './sse';
 import type { ChatEvent } from './types';
 
@@ -29,6 +30,9 @@ const KNOWN: Record<ChatEvent['type'], true> = {
 	turn_finished: true,
 };
 
+/** What the owner is asked about is shown to the last digit. */
+const WITH_ARGUMENTS = /^approval_|^tool_call_started$/;
+
 export function isTerminal(event: ChatEvent): boolean {
 	return event.type === 'turn_finished' || event.type === 'turn_failed';
 }
@@ -40,7 +44,8 @@ export function parseEvent({ id, event, data }: ServerSentEvent): SequencedEvent
 	if (colon < 1 || !Number.isSafeInteger(seq)) return null;
 	if (!Object.hasOwn(KNOWN, event)) return null;
 	try {
-		return { turnId: id.slice(0, colon), seq, event: { ...JSON.parse(data), type: event } };
+		const content = WITH_ARGUMENTS.test(event) ? parseExactly(data) : JSON.parse(data);
+		return { turnId: id.slice(0, colon), seq, event: { ...content, type: event } };
 	} catch {
 		throw new ConnectionError(`The event ${id} could not be read.`);
 	}

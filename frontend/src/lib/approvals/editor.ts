@@ -1,5 +1,6 @@
 /** Arguments as a form: plain values get fields of their own, everything nested is JSON. */
 
+import { parseExactly } from '../api/exact';
 import type { JsonObject } from '../api/types';
 import { gate } from '../text/gate';
 
@@ -52,9 +53,13 @@ export function isSame(one: unknown, other: unknown): boolean {
 
 function kindOf(value: unknown): FieldKind {
 	if (typeof value === 'string') return 'text';
-	if (typeof value === 'number') return 'number';
+	if (isNumber(value)) return 'number';
 	if (typeof value === 'boolean') return 'switch';
 	return isLines(value) ? 'lines' : 'json';
+}
+
+function isNumber(value: unknown): boolean {
+	return Number.isFinite(value) || (JSON.isRawJSON?.(value) ?? false);
 }
 
 /** A list of addresses is easier to change line by line; empty lines would be lost. */
@@ -73,8 +78,8 @@ function textOf(kind: FieldKind, value: unknown): string {
 function valueIn({ kind, text }: Field): unknown {
 	if (kind === 'text') return text;
 	if (kind === 'lines') return linesOf(text);
-	const value: unknown = JSON.parse(text);
-	if (kind === 'number' && !Number.isFinite(value)) throw new TypeError('no number');
+	const value = parseExactly(text);
+	if (kind === 'number' && !isNumber(value)) throw new TypeError('no number');
 	return value;
 }
 

@@ -59,14 +59,6 @@ export class Inbox {
 		this.asks = this.asks.filter((ask) => ask.isPending);
 	}
 
-	/** The approval with this id, decided or not. Raises what the orchestrator answered. */
-	async find(id: string): Promise<Ask> {
-		const record = await this.#api.approval(id);
-		const known = this.asks.find((ask) => ask.id === id);
-		known?.learn(record);
-		return known ?? new Ask(record);
-	}
-
 	/** `changed` holds the arguments to run instead of those that were asked for. */
 	approve(ask: Ask, scope: ApprovalScope, changed: JsonObject | null = null): Promise<void> {
 		return this.#decide(ask, () => this.#api.approve(ask.id, { scope, arguments: changed }));

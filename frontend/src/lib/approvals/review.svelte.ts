@@ -74,7 +74,10 @@ export class Review {
 		this.named = null;
 		if (id === null) return;
 		try {
-			this.named = await this.#inbox.find(id);
+			const record = await this.#api.approval(id);
+			const known = this.#inbox.asks.find((ask) => ask.id === id);
+			known?.learn(record);
+			this.named = known ?? new Ask(record);
 		} catch (error) {
 			if (!(error instanceof ApiError) || error.status >= 500) throw error;
 			this.isUnknown = true;

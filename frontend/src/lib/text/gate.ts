@@ -27,6 +27,8 @@ export const gate = {
 			json: (name: string) => `${name} is not valid JSON.`,
 			number: (name: string) => `${name} must be a number.`,
 		},
+		rounds:
+			'This browser rounds long numbers; what runs may have other last digits than are shown.',
 		onePerLine: 'one per line',
 		asJson: 'JSON',
 		states: {
