@@ -204,7 +204,7 @@ def gated_house(folder: Path, environment: Mapping[str, str] | None = None) -> I
             "call_timeout_s": CALL_TIMEOUT_S,
         }
         house = GatedHouse(
-            Installation(folder, fake.base_url, MODEL, [config], more, port), effects, fake
+            Installation(folder, fake.base_url, MODEL, [config], more, port=port), effects, fake
         )
         stack.enter_context(house._clients)
         stack.enter_context(running(house.installation))
