@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -15,11 +16,14 @@ from sqlalchemy import RowMapping
 from orchestrator.api.deps import AggregatorDep, DatabaseDep, PrincipalDep
 from orchestrator.api.problems import problem_responses
 from orchestrator.domain.tools import Effect
-from orchestrator.errors import NotFound, ToolError
+from orchestrator.errors import NotFound, StorageFull, ToolError
 from orchestrator.store import audit
+from orchestrator.store.database import Database
 from orchestrator.store.paging import decode_cursor, encode_cursor
 from orchestrator.tools.aggregator import MCPToolAggregator
 from orchestrator.tools.names import qualified_name
+
+logger = logging.getLogger(__name__)
 
 SERVER_DEADLINE_S = 2
 OWN = "orchestrator"
@@ -98,6 +102,8 @@ class _Fetched:
     entries: list[AuditEntry]
     after: int
     """All that the source has above this position, up to the cursor, is in `entries`."""
+    head: tuple[int, str] | None = None
+    """Position and hash of its newest row, if it was asked for that."""
 
 
 _POSITIONS = TypeAdapter(dict[str, Annotated[int, Field(strict=True, ge=1, le=2**53)]])
@@ -127,6 +133,7 @@ async def list_audit(
         }
         own = await database.read(audit.page, principal.owner_id, before.get(OWN), limit)
     answers = {name: task.result() for name, task in asked.items()}
+    await _remember_heads(database, principal.owner_id, answers)
     fetched = [answer for answer in answers.values() if answer is not None]
     if server in (None, OWN):
         after = own[-1]["position"] - 1 if len(own) == limit else 0
@@ -143,14 +150,16 @@ async def _from_server(
     aggregator: MCPToolAggregator, server: str, before: int | None, limit: int
 ) -> _Fetched | None:
     """Return rows of a server; none of a third party, which keeps none; None when it is away."""
+    head = None
     try:
         async with asyncio.timeout(SERVER_DEADLINE_S):
             if before is None:
                 newest = await aggregator.audit_rows(server, after=0, limit=1)
+                head = newest.head.position, newest.head.hash
                 before = newest.head.position + 1
             after = max(0, before - 1 - limit)
             if before == 1:
-                return _Fetched(server, [], 0)
+                return _Fetched(server, [], 0, head)
             found = await aggregator.audit_rows(server, after=after, limit=before - 1 - after)
         rows = [_ServerRow.model_validate(row) for row in reversed(found.items)]
     except NotFound:
@@ -158,7 +167,22 @@ async def _from_server(
     except (TimeoutError, ToolError, ValidationError):
         return None
     entries = [_server_entry(server, row) for row in rows if after < row.position < before]
-    return _Fetched(server, entries, after)
+    return _Fetched(server, entries, after, head)
+
+
+async def _remember_heads(
+    database: Database, owner_id: str, answers: Mapping[str, _Fetched | None]
+) -> None:
+    """Keep in our own trail what the newest rows were: who cuts theirs off cannot cut ours."""
+    heads = {name: answer.head for name, answer in answers.items() if answer and answer.head}
+    seen = await database.read(audit.heads_seen, owner_id)
+    newer = {name: head for name, head in heads.items() if head[0] > max(seen.get(name, {0: ""}))}
+    if not newer:
+        return
+    try:
+        await database.write(audit.remember_heads, owner_id, newer)
+    except StorageFull:
+        logger.warning("audit_heads_not_kept servers=%d reason=disk_full", len(newer))
 
 
 def _server_entry(server: str, row: _ServerRow) -> AuditEntry:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select
@@ -10,6 +11,7 @@ from orchestrator.domain.times import now_rfc3339
 from orchestrator.store.schema import audit
 
 _FIRST = "0" * 64
+_SEEN = "audit_head_seen"
 
 
 def append(
@@ -58,6 +60,32 @@ def details_of(
         audit.c.owner_id == owner_id, audit.c.action == action, audit.c.subject == subject
     )
     return conn.execute(query.order_by(audit.c.position.desc()).limit(1)).scalar_one_or_none()
+
+
+def remember_heads(conn: Connection, owner_id: str, heads: Mapping[str, tuple[int, str]]) -> None:
+    """Note the newest row (position, hash) that each server of `heads` showed of its own trail.
+
+    Only what is newer than all that was noted before: a trail that became shorter changes nothing.
+    """
+    seen = heads_seen(conn, owner_id)
+    for server, (position, row_hash) in heads.items():
+        if position > max(seen.get(server, {0: ""})):
+            details = {"position": position, "hash": row_hash}
+            append(conn, owner_id, actor=server, action=_SEEN, subject=server, details=details)
+
+
+def heads_seen(conn: Connection, owner_id: str | None = None) -> dict[str, dict[int, str]]:
+    """Return for each server the hashes of the rows of its trail that were noted, by position.
+
+    Without an owner, those of all.
+    """
+    query = select(audit.c.subject, audit.c.details).where(audit.c.action == _SEEN)
+    if owner_id is not None:
+        query = query.where(audit.c.owner_id == owner_id)
+    seen: dict[str, dict[int, str]] = {}
+    for server, details in conn.execute(query.order_by(audit.c.position)):
+        seen.setdefault(server, {}).setdefault(details["position"], details["hash"])
+    return seen
 
 
 def first_broken_row(conn: Connection, owner_id: str) -> int | None:

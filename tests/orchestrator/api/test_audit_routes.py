@@ -104,6 +104,7 @@ def test_paging_gives_every_row_once(door: Door, trails: dict[str, AuditTrail]) 
     trails["mail"].rows = rows("mail", *(FUTURE + each for each in range(0, 14, 2)))
     trails["files"].rows = rows("files", *(FUTURE + each for each in range(1, 10, 2)))
     note(door, 4)
+    page(door)  # Looking for the first time is noted.
     everything = page(door, "limit=100")
     assert everything["next_cursor"] is None
     expected = places(everything["items"])
@@ -145,6 +146,18 @@ def test_rows_that_are_missing_in_a_chain_end_no_list(
             break
         more = f"&cursor={one['next_cursor']}"
     assert found == [12, 11, 10, 2, 1]
+
+
+def test_what_the_newest_row_of_a_server_was_is_noted_once(
+    door: Door, trails: dict[str, AuditTrail]
+) -> None:
+    trails["mail"].rows = rows("mail", FUTURE, FUTURE + 1)
+    page(door)
+    page(door)
+    trails["mail"].rows.pop()
+    page(door)
+    seen = [entry for entry in page(door)["items"] if entry["action"] == "audit_head_seen"]
+    assert [(each["subject"], each["details"]["position"]) for each in seen] == [("mail", 2)]
 
 
 def test_one_source_alone(door: Door, trails: dict[str, AuditTrail]) -> None:

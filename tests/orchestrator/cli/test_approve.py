@@ -229,6 +229,27 @@ def test_verify_names_the_first_broken_row_of_a_server(
     assert f"mail: {sentence}" in shown.stdout
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda trail: trail.rows.pop(), "it ends with row 1, but row 2 was seen before"),
+        (lambda trail: trail.rows.clear(), "it ends with row 0, but row 2 was seen before"),
+        (
+            lambda trail: trail.rows.__setitem__(slice(None), rows("mail", 1, 2, 3)),
+            "row 2 was changed, or follows",
+        ),
+    ],
+)
+def test_verify_knows_the_rows_that_a_server_showed_before(
+    terminal: Terminal, trail: AuditTrail, change: Any, sentence: str
+) -> None:
+    assert terminal.run("audit").returncode == 0
+    change(trail)
+    shown = terminal.run("audit", "verify")
+    assert shown.returncode == 1
+    assert f"mail: {sentence}" in shown.stdout
+
+
 def test_verify_needs_nothing_of_ours_to_run(tmp_path: Path, trail: AuditTrail) -> None:
     tokens = tmp_path / "data" / "tokens"
     tokens.mkdir(parents=True)
