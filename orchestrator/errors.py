@@ -12,8 +12,10 @@ FlotillaError                 code, HTTP status, a sentence that says what to do
 ├── UnsupportedType           415  a file of a type that is on no list
 ├── TextNotReadable           422  a document whose text cannot be had; says why
 ├── TooManyRequests           429  a limit of this process; retry after a while
+├── CostLimitReached          402  the owner's cap on a turn, a day or a month; says which
 ├── StorageFull               507  the disk refused a write; reading still works
 ├── NotReady                  503  starting or stopping
+├── VaultUnusable             503  the key of the vault is missing or wrong; says where it belongs
 ├── BlobStoreUnavailable      503  the bucket or folder of files is away; a retry may do
 ├── BlobStoreRefused          502  the bucket or folder of files needs the owner's hand
 ├── ModelError                502  the upstream model refused or broke; see its subclasses
@@ -127,6 +129,13 @@ class TooManyRequests(FlotillaError):
     retryable = True
 
 
+class CostLimitReached(FlotillaError):
+    """A request to a model could pass a cap of the owner; the message names it and its setting."""
+
+    code = "cost_limit_reached"
+    status = 402
+
+
 class NotReady(FlotillaError):
     """The orchestrator is starting or stopping."""
 
@@ -140,6 +149,13 @@ class StorageFull(FlotillaError):
 
     code = "storage_full"
     status = 507
+
+
+class VaultUnusable(FlotillaError):
+    """The key that encrypts secrets cannot be used; the message says why and where it belongs."""
+
+    code = "vault_unusable"
+    status = 503
 
 
 class BlobStoreUnavailable(FlotillaError):

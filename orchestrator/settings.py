@@ -172,6 +172,15 @@ class Settings(BaseSettings):
         """Where a browser of the owner finds the orchestrator."""
         return next(iter(self.public_origins), f"http://127.0.0.1:{self.port}")
 
+    @property
+    def vault_key_path(self) -> Path:
+        """Where the key of the vault is: given by systemd, as set, or in the configuration."""
+        given = os.environ.get("CREDENTIALS_DIRECTORY")
+        if given and (path := Path(given, "vault_key")).is_file():
+            return path
+        home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+        return self.vault_key_file or Path(home, "flotilla", "vault.key")
+
     @field_validator(
         "public_origins", "openrouter_fallback_models", "private_server_hosts", mode="before"
     )

@@ -16,6 +16,7 @@ from orchestrator.chat.orchestrator import ChatOrchestrator
 from orchestrator.settings import Settings
 from orchestrator.store.database import Database
 from orchestrator.store.documents import Documents
+from orchestrator.store.vault import Vault
 from orchestrator.tools.aggregator import MCPToolAggregator
 
 
@@ -37,6 +38,10 @@ async def _settings(connection: HTTPConnection) -> Settings:
 
 async def _documents(connection: HTTPConnection) -> Documents:
     return connection.app.state.documents
+
+
+async def _vault(connection: HTTPConnection) -> Vault:
+    return connection.app.state.vault
 
 
 async def _chat(connection: HTTPConnection) -> ChatOrchestrator:
@@ -64,6 +69,7 @@ AuthenticatorDep = Annotated[Authenticator, Depends(_authenticator)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 DocumentsDep = Annotated[Documents, Depends(_documents)]
+VaultDep = Annotated[Vault, Depends(_vault)]
 ChatDep = Annotated[ChatOrchestrator, Depends(_chat)]
 AggregatorDep = Annotated[MCPToolAggregator, Depends(_aggregator)]
 InboxDep = Annotated[Inbox, Depends(_inbox)]

@@ -16,6 +16,7 @@ PREFIXES = (
     "appr",
     "stand",
     "att",
+    "sug",
 )
 
 

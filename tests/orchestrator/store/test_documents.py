@@ -1,6 +1,5 @@
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -180,4 +179,4 @@ def test_nothing_is_left_over_after_a_change(folder):
     names = {path.name for path in folder.folder.iterdir()}
     assert not [name for name in names if name.startswith(".") and name != ".documents.lock"]
     for name in names:
-        assert os.stat(folder.folder / name).st_mode & 0o077 == 0
+        assert (folder.folder / name).stat().st_mode & 0o077 == 0

@@ -1,0 +1,1 @@
+"""Presets: snapshots of what the owner chose, to be put in force again as a whole."""
