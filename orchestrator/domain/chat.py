@@ -113,6 +113,8 @@ class Message(Value):
     sources: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
     attachments: list[AttachmentShown] = Field(default_factory=list[AttachmentShown])
     """Files that the owner sent along, or that the model made."""
+    siblings: list[str] = Field(default_factory=list[str])
+    """The ids of all versions of this message in their order, when there is more than one."""
 
 
 class TurnError(Value):

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import CTE, Connection, Integer, Row, bindparam, literal, or_, select
 
 from orchestrator.domain.chat import Message, RequestedToolCall
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339
-from orchestrator.errors import NotFound
-from orchestrator.store import shown_attachments
+from orchestrator.store import branches, shown_attachments
 from orchestrator.store.schema import messages, tool_calls
 from orchestrator.store.shown_attachments import ShownFiles
 from orchestrator.store.tool_calls import record_of
@@ -27,11 +26,32 @@ _EMPTY: dict[str, Any] = {
 _CALL_COLUMNS = [column.label(f"call_{column.name}") for column in tool_calls.c]
 # Statements of every turn are built once: building costs more than running them.
 _INSERT = messages.insert()
-_OF_SESSION = (
+_ALL = 2**31 - 1
+
+
+def _path() -> CTE:
+    """From `leaf` to the root, at most `limit` messages, but on to one of the owner."""
+    is_here = (
+        messages.c.owner_id == bindparam("owner"),
+        messages.c.session_id == bindparam("session"),
+    )
+    columns = messages.c["id", "parent_id", "role"]
+    begin = select(*columns, literal(1).label("number")).where(
+        *is_here, messages.c.id == bindparam("leaf")
+    )
+    path = begin.cte("path", recursive=True)
+    goes_on = or_(path.c.number < bindparam("limit", type_=Integer), path.c.role != "user")
+    step = select(*columns, path.c.number + 1).join(path, messages.c.id == path.c.parent_id)
+    return path.union_all(step.where(*is_here, goes_on))
+
+
+_PATH = _path()
+_BRANCH = (
     select(messages, *_CALL_COLUMNS)
+    .select_from(_PATH)
+    .join(messages, messages.c.id == _PATH.c.id)
     .outerjoin(tool_calls, tool_calls.c.id == messages.c.tool_call_id)
-    .where(messages.c.owner_id == bindparam("owner"), messages.c.session_id == bindparam("session"))
-    .order_by(messages.c.position)
+    .order_by(_PATH.c.number.desc())
 )
 
 
@@ -120,7 +140,8 @@ def branch(
     conn: Connection, owner_id: str, session_id: str, leaf_message_id: str | None
 ) -> list[Message]:
     """Return the path from the root to `leaf_message_id`, oldest first."""
-    return _messages(conn, owner_id, _branch_rows(conn, owner_id, session_id, leaf_message_id))
+    rows = _branch_rows(conn, owner_id, session_id, leaf_message_id, _ALL)
+    return _messages(conn, owner_id, rows)
 
 
 def page(
@@ -137,17 +158,16 @@ def page(
     A page starts with a message of the owner where it can, so it may be longer than `limit`.
     `before` is the cursor that the page after it returned. Raises NotFound when it is unknown.
     """
-    rows = _branch_rows(conn, owner_id, session_id, leaf_message_id)
     if before is not None:
-        places = [place for place, row in enumerate(rows) if row.id == before]
-        if not places:
-            raise NotFound(f"There is no message {before!r} on this branch.")
-        rows = rows[: places[0]]
-    start = max(0, len(rows) - limit)
-    while start > 0 and rows[start].role != "user":
-        start -= 1
-    items = _messages(conn, owner_id, rows[start:])
-    return items, (items[0].id if start > 0 else None)
+        leaf_message_id = branches.place_of(conn, owner_id, session_id, before).parent_id
+    rows = _branch_rows(conn, owner_id, session_id, leaf_message_id, limit)
+    items = _messages(conn, owner_id, rows)
+    versions = branches.versions(conn, owner_id, session_id, items)
+    items = [
+        item.model_copy(update={"siblings": versions[item.id]}) if item.id in versions else item
+        for item in items
+    ]
+    return items, (items[0].id if items and items[0].parent_id is not None else None)
 
 
 def last_of_turn(conn: Connection, owner_id: str, message_id: str, session_id: str) -> str:
@@ -155,20 +175,12 @@ def last_of_turn(conn: Connection, owner_id: str, message_id: str, session_id: s
 
     For a message of the owner that is the message itself. Raises NotFound.
     """
-    row = conn.execute(
-        select(messages.c.id, messages.c.role, messages.c.turn_id).where(
-            messages.c.owner_id == owner_id,
-            messages.c.session_id == session_id,
-            messages.c.id == message_id,
-        )
-    ).one_or_none()
-    if row is None:
-        raise NotFound(f"There is no message {message_id!r} in this session.")
-    if row.role == "user":
-        return row.id
+    place = branches.place_of(conn, owner_id, session_id, message_id)
+    if place.role == "user":
+        return place.id
     return conn.execute(
         select(messages.c.id)
-        .where(messages.c.owner_id == owner_id, messages.c.turn_id == row.turn_id)
+        .where(messages.c.owner_id == owner_id, messages.c.turn_id == place.turn_id)
         .order_by(messages.c.position.desc())
         .limit(1)
     ).scalar_one()
@@ -191,17 +203,12 @@ def _insert(conn: Connection, owner_id: str, row: dict[str, Any]) -> None:
 
 
 def _branch_rows(
-    conn: Connection, owner_id: str, session_id: str, leaf_message_id: str | None
-) -> list[Row[Any]]:
-    rows = conn.execute(_OF_SESSION, {"owner": owner_id, "session": session_id}).all()
-    by_id = {row.id: row for row in rows}
-    path: list[Row[Any]] = []
-    row = by_id.get(leaf_message_id) if leaf_message_id else None
-    while row is not None:
-        path.append(row)
-        row = by_id.get(row.parent_id)
-    path.reverse()
-    return path
+    conn: Connection, owner_id: str, session_id: str, leaf_message_id: str | None, limit: int
+) -> Sequence[Row[Any]]:
+    if leaf_message_id is None:
+        return []
+    start = {"owner": owner_id, "session": session_id, "leaf": leaf_message_id, "limit": limit}
+    return conn.execute(_BRANCH, start).all()
 
 
 def _messages(conn: Connection, owner_id: str, rows: Sequence[Row[Any]]) -> list[Message]:

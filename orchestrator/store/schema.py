@@ -56,10 +56,13 @@ messages = Table(
     Column("sources", JSON, nullable=False),
     Column("attachments", JSON, nullable=False, server_default="[]"),
     Column("created_at", Text, nullable=False),
+    # When another branch was shown instead of the one that ends here.
+    Column("left_at", Text),
     CheckConstraint("role IN ('user', 'assistant', 'tool')", name="known_role"),
     Index("messages_by_session", "session_id", "position"),
-    Index("messages_by_parent", "parent_id"),
+    Index("messages_by_parent", "parent_id", "session_id"),
     Index("messages_by_turn", "turn_id"),
+    Index("messages_by_tool_call", "tool_call_id"),
 )
 
 turns = Table(

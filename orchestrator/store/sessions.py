@@ -4,11 +4,11 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, false, or_, select, update
 
-from orchestrator.domain.chat import Session
+from orchestrator.domain.chat import Session, TitleSource
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339
-from orchestrator.errors import NotFound
-from orchestrator.store import attachments
+from orchestrator.errors import Conflict, NotFound
+from orchestrator.store import attachments, branches
 from orchestrator.store.paging import decode_cursor, encode_cursor
 from orchestrator.store.schema import sessions, turns
 from orchestrator.store.search import sessions_matching
@@ -97,9 +97,11 @@ def listed(
     return page, encode_cursor(int(last.pinned), last.updated_at, last.id)
 
 
-def rename(conn: Connection, owner_id: str, session_id: str, title: str) -> None:
-    """Set the title. Raises NotFound."""
-    _update(conn, owner_id, session_id, title=title)
+def rename(
+    conn: Connection, owner_id: str, session_id: str, title: str, source: TitleSource = "owner"
+) -> None:
+    """Set the title, and note who gave it. Raises NotFound."""
+    _update(conn, owner_id, session_id, title=title, title_source=source)
 
 
 def pin(conn: Connection, owner_id: str, session_id: str, *, pinned: bool) -> None:
@@ -109,10 +111,26 @@ def pin(conn: Connection, owner_id: str, session_id: str, *, pinned: bool) -> No
         attachments.touch_session(conn, owner_id, session_id)
 
 
-def move_leaf(conn: Connection, owner_id: str, session_id: str, leaf_message_id: str) -> None:
+def move_leaf(
+    conn: Connection, owner_id: str, session_id: str, leaf_message_id: str | None
+) -> None:
     """Make `leaf_message_id` the end of the branch that is shown, and the session just used."""
     values = {"leaf": leaf_message_id, "now": now_rfc3339()}
     conn.execute(_MOVE_LEAF, {"owner": owner_id, "session": session_id, **values})
+
+
+def switch_branch(conn: Connection, owner_id: str, session_id: str, message_id: str) -> None:
+    """Show the branch through `message_id`, as far as it was shown or written last.
+
+    Raises NotFound, and Conflict while the session is answering.
+    """
+    session = get(conn, owner_id, session_id)
+    branches.place_of(conn, owner_id, session_id, message_id)
+    if session.running_turn_id is not None:
+        raise Conflict("This chat is still answering. Wait for the answer, or stop it.")
+    branches.leave(conn, owner_id, session_id, session.leaf_message_id)
+    leaf = branches.last_shown_leaf(conn, owner_id, session_id, message_id)
+    _update(conn, owner_id, session_id, leaf_message_id=leaf)
 
 
 def remove(conn: Connection, owner_id: str, session_id: str) -> None:
