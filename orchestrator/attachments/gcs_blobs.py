@@ -38,7 +38,10 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 PART_BYTES = 1024 * 1024
-"""What one request carries, up or down: an upload holds about three of them."""
+"""What one request brings."""
+SENT_PART_BYTES = 256 * 1024
+"""What one request of an upload carries, the least that a bucket takes. With 1 MiB, 20 uploads at
+a time made the process grow by 109 MiB instead of 47 (2026-11-20)."""
 PAGE = 1000
 _THREADS = 8
 _UPLOADS = 32
@@ -171,7 +174,7 @@ class GcsBlobStore:
     def _upload(self, name: str, pipe: Pipe, mime_type: str, mark: str) -> None:
         try:
             with self._explained("create"):
-                blob = self._access.bucket().blob(name, chunk_size=PART_BYTES)
+                blob = self._access.bucket().blob(name, chunk_size=SENT_PART_BYTES)
                 blob.metadata = {_MARK: mark}
                 # Given no size, the library sends parts of one upload: to repeat a part whose
                 # answer was lost is no second write, which would find the name taken.

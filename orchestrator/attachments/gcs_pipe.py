@@ -2,11 +2,12 @@
 
 import asyncio
 from contextlib import suppress
+from io import BytesIO
 from queue import SimpleQueue
 from typing import Literal
 
-_ROOM = 2
-"""Chunks on their way: one that is read and one that is ready."""
+_ROOM = 1
+"""Chunks on their way."""
 
 
 class Abandoned(Exception):
@@ -14,13 +15,13 @@ class Abandoned(Exception):
 
 
 class Pipe:
-    """One source, one reader. What the reader has not taken yet is at most two chunks."""
+    """One source, one reader. What the reader has not taken yet is at most one chunk."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Semaphore(_ROOM)
         self._queue: SimpleQueue[bytes | Literal["end", "abandoned"]] = SimpleQueue()
-        self._held = bytearray()
+        self._left = b""
         self._is_abandoned = False
         self.is_read_out = False
         """The reader has all of it, and knows."""
@@ -47,24 +48,29 @@ class Pipe:
 
     def read(self, size: int) -> bytes:
         """Return `size` bytes, fewer only at the end. Blocks; raises Abandoned."""
-        while len(self._held) < size and not self.is_read_out:
-            self._take()
-        taken = bytes(self._held[:size])
-        del self._held[:size]
-        self.size_bytes += len(taken)
-        return taken
+        # Gives out what it gathered without another copy, which with many uploads adds up.
+        part = BytesIO()
+        while (room := size - part.tell()) and (chunk := self._left or self._taken()):
+            part.write(chunk[:room])
+            self._left = chunk[room:]
+        self.size_bytes += part.tell()
+        return part.getvalue()
 
     def tell(self) -> int:
         """Return how many bytes were read."""
         return self.size_bytes
 
-    def _take(self) -> None:
-        item = self._queue.get()
-        if self._is_abandoned or item == "abandoned":
-            raise Abandoned
-        if isinstance(item, bytes):
-            self._held += item
+    def _taken(self) -> bytes:
+        """Return the next chunk; nothing after the last."""
+        while not self.is_read_out:
+            item = self._queue.get()
+            if self._is_abandoned or item == "abandoned":
+                raise Abandoned
+            if item == "end":
+                self.is_read_out = True
+                break
             with suppress(RuntimeError):  # the loop has ended, and its tasks with it
                 self._loop.call_soon_threadsafe(self.make_room)
-        else:
-            self.is_read_out = True
+            if item:
+                return item
+        return b""

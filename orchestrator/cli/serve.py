@@ -1,9 +1,11 @@
 """Runs the orchestrator under uvicorn."""
 
+import ctypes
 import gc
 import logging
 import signal
 import socket
+import sys
 
 import uvicorn
 
@@ -19,6 +21,7 @@ logger = logging.getLogger(__name__)
 APPLICATION = "orchestrator.app:create_app"
 GRACE_S = 2
 KEEP_ALIVE_S = 30
+_M_MMAP_THRESHOLD = -3  # malloc.h
 
 
 def serve_orchestrator(settings: Settings) -> None:
@@ -47,6 +50,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         _settle_garbage()
+        _give_memory_back()
         if not self.started:
             return
         logger.info("orchestrator_ready sockets=%s", [own.getsockname() for own in sockets or []])
@@ -59,6 +63,16 @@ def _settle_garbage() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(5_000, 20, 20)
+
+
+def _give_memory_back() -> None:
+    """Let every block from 128 KiB on return to the system when it is freed.
+
+    By default the C library of Linux keeps them the longer the larger they were: 20 uploads at a
+    time made the process grow by 16 MiB more (2026-11-20).
+    """
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        library.mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
 
 
 def _config() -> uvicorn.Config:
