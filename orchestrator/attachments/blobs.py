@@ -34,9 +34,6 @@ class BlobStore(Protocol):
     A name that is not 3 to 80 of `a-z0-9_` raises InvalidRequest everywhere.
     """
 
-    addresses_are_public: bool
-    """Whether everybody can reach its signed addresses, such as the provider of a model."""
-
     async def write(self, name: str, chunks: AsyncIterable[bytes], *, mime_type: str) -> int:
         """Keep all `chunks` under a new name and return their size in bytes.
 
@@ -78,8 +75,20 @@ class BlobStore(Protocol):
     ) -> str:
         """Return an address that gives the blob to anybody for `life_s` seconds, a day at most.
 
-        Whether the blob is there is not looked up.
+        Whether the blob is there is not looked up. Where nobody signs addresses of the place
+        itself, it is one of our own route.
         """
+        ...
+
+    async def public_url(self, name: str, *, life_s: int, mime_type: str) -> str | None:
+        """Return an address as `signed_url` that everybody can reach, such as a model's provider.
+
+        None when there is none; then send the bytes.
+        """
+        ...
+
+    async def unsigned_because(self) -> str | None:
+        """Return why nobody signs addresses of the place itself, in a sentence, or None."""
         ...
 
     async def aclose(self) -> None:

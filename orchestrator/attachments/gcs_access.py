@@ -2,12 +2,17 @@
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import google.auth
+import requests
+from google.auth import iam
 from google.auth.credentials import AnonymousCredentials, Credentials, Signing
+from google.auth.exceptions import TransportError
 from google.auth.transport.requests import Request
 from google.cloud import storage  # pyright: ignore[reportMissingTypeStubs]
 from google.oauth2 import service_account
@@ -16,6 +21,7 @@ from orchestrator.errors import BlobStoreRefused
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 """For the bucket, and for signing where only Google has the key; rights narrow it down."""
+_SIGNING_TIMEOUT_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +56,23 @@ class Access:
         """Return the library's handle of the bucket; nothing is asked of it. As `client`."""
         return self.client().bucket(self._place.bucket)
 
-    def signing(self) -> dict[str, Any]:
-        """Return what the library needs to sign an address.
+    def signer(self) -> Signing:
+        """Return who signs addresses, on this machine or at Google.
 
         A key we have signs here; without one, Google signs with the key of our account, which
-        takes a request. Raises BlobStoreRefused, GoogleAuthError.
+        takes a request for each address. Raises BlobStoreRefused, GoogleAuthError.
         """
         self.client()
         with self._lock:
             credentials = self._signing_credentials()
             if isinstance(credentials, Signing):
-                return {"credentials": credentials}
-            email = getattr(credentials, "service_account_email", None)
-            if email is None:
+                return credentials
+            if getattr(credentials, "service_account_email", None) is None:
                 raise BlobStoreRefused(
                     f"Nobody can sign addresses for the bucket {self._place.bucket}: set "
                     "GOOGLE_APPLICATION_CREDENTIALS to the key of a service account."
                 )
-            if not credentials.valid:
-                credentials.refresh(Request())
-            # Its e-mail is known only now: on Google's machines it is `default` before.
-            email = getattr(credentials, "service_account_email", email)
-            return {"service_account_email": email, "access_token": credentials.token}
+            return _SignedByGoogle(credentials)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -96,6 +97,40 @@ class Access:
         if self._place.key_file is not None and self._credentials is None:
             self._credentials = _key(self._place.key_file)
         return self._credentials
+
+
+class _SignedByGoogle(Signing):
+    """Signs with the key that Google keeps for the account of this machine."""
+
+    def __init__(self, credentials: Any) -> None:
+        """Raises GoogleAuthError."""
+        request: Callable[..., Any] = partial(Request(), timeout=_SIGNING_TIMEOUT_S)
+        if not credentials.valid:
+            credentials.refresh(request)
+        # Known only now: on Google's machines it is `default` before.
+        self._email: str = credentials.service_account_email
+        self._signer = iam.Signer(request, credentials, self._email)
+
+    def sign_bytes(self, message: bytes) -> bytes:
+        """Return the signature. Raises BlobStoreRefused, GoogleAuthError."""
+        try:
+            return self._signer.sign(message)  # pyright: ignore[reportUnknownMemberType]
+        except TransportError as error:
+            if isinstance(error.__cause__, requests.RequestException):
+                raise
+            raise BlobStoreRefused(
+                f"Google does not sign addresses for {self._email}: give it the right "
+                "iam.serviceAccounts.signBlob on itself, or set GOOGLE_APPLICATION_CREDENTIALS "
+                "to the key of a service account."
+            ) from error
+
+    @property
+    def signer_email(self) -> str:
+        return self._email
+
+    @property
+    def signer(self) -> iam.Signer:
+        return self._signer
 
 
 def _client(**settings: Any) -> Any:

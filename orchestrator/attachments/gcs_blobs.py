@@ -8,7 +8,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
@@ -27,10 +27,18 @@ from orchestrator.attachments.blobs import (
 from orchestrator.attachments.gcs_access import Access, Place
 from orchestrator.attachments.gcs_errors import explained
 from orchestrator.attachments.gcs_pipe import Abandoned, Pipe
+from orchestrator.attachments.gcs_signing import SigningRecord
 from orchestrator.attachments.names import content_disposition
+from orchestrator.attachments.signing import OwnAddresses
 from orchestrator.attachments.threads import Threads, end_of
 from orchestrator.domain.attachments import Disposition
-from orchestrator.errors import BlobExists, BlobNotFound, BlobStoreUnavailable, FlotillaError
+from orchestrator.errors import (
+    BlobExists,
+    BlobNotFound,
+    BlobStoreRefused,
+    BlobStoreUnavailable,
+    FlotillaError,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -63,10 +71,15 @@ class Patience:
 class GcsBlobStore:
     """Keeps blobs in a private bucket; see `BlobStore`. The bucket must exist."""
 
-    def __init__(self, place: Place, patience: Patience | None = None) -> None:
+    def __init__(
+        self, place: Place, patience: Patience | None = None, own: OwnAddresses | None = None
+    ) -> None:
+        """`own` gives addresses where nobody signs those of the bucket; else that is an error."""
         patience = patience or Patience()
         self._bucket_name = place.bucket
-        self.addresses_are_public = place.emulator is None
+        self._is_public = place.emulator is None
+        self._own = own
+        self._record = SigningRecord()
         self._access = Access(place)
         self._threads = Threads(_THREADS)
         # Apart, because an upload has its thread for as long as its source takes.
@@ -148,9 +161,29 @@ class GcsBlobStore:
         mime_type: str,
     ) -> str:
         """See `BlobStore`; a V4 address of the bucket itself, for GET."""
-        checked_name(name)
         header = content_disposition(disposition, file_name)
-        return await self._run("get", self._sign, name, checked_life(life_s), header, mime_type)
+        try:
+            return await self._bucket_url(name, life_s, header, mime_type)
+        except (BlobStoreRefused, BlobStoreUnavailable):
+            if self._own is None:
+                raise
+            return self._own.url(name, life_s=life_s, disposition=disposition)
+
+    async def public_url(self, name: str, *, life_s: int, mime_type: str) -> str | None:
+        """See `BlobStore`; an emulator's addresses are of this machine alone."""
+        if not self._is_public:
+            return None
+        with suppress(BlobStoreRefused, BlobStoreUnavailable):
+            return await self._bucket_url(name, life_s, "inline", mime_type)
+        return None
+
+    async def unsigned_because(self) -> str | None:
+        """See `BlobStore`."""
+        try:
+            await self._bucket_url("att_0", 1, "inline", "text/plain")
+        except (BlobStoreRefused, BlobStoreUnavailable) as error:
+            return str(error)
+        return None
 
     async def aclose(self) -> None:
         """See `BlobStore`; uploads whose source still has something to say are given up."""
@@ -159,6 +192,17 @@ class GcsBlobStore:
         await self._uploads.aclose()
         await self._threads.aclose()
         await asyncio.to_thread(self._access.close)
+
+    async def _bucket_url(self, name: str, life_s: int, disposition: str, mime_type: str) -> str:
+        wanted = (checked_name(name), checked_life(life_s), disposition, mime_type)
+        self._record.check()
+        try:
+            url = await self._run("get", self._sign, *wanted)
+        except (BlobStoreRefused, BlobStoreUnavailable) as error:
+            self._record.failed(error)
+            raise
+        self._record.worked()
+        return url
 
     async def _run(self, right: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         with self._explained(right):
@@ -232,7 +276,7 @@ class GcsBlobStore:
                 method="GET",
                 response_disposition=disposition,
                 response_type=mime_type,
-                **self._access.signing(),
+                credentials=self._access.signer(),
             )
         )
 

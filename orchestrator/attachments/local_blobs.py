@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from orchestrator.attachments.blobs import BlobInfo, checked_name, checked_range, is_name
 from orchestrator.attachments.local_draft import Draft, sweep, sync_folder
-from orchestrator.attachments.signing import ContentSigner
+from orchestrator.attachments.signing import OwnAddresses
 from orchestrator.attachments.threads import Threads
 from orchestrator.domain.attachments import Disposition
 from orchestrator.errors import (
@@ -35,18 +35,15 @@ _REFUSED = frozenset((errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno
 class LocalBlobStore:
     """Keeps blobs in `folder`, which is made when it is missing.
 
-    Addresses are `own_url` and the path of our content route, signed by `signer`. What an earlier
+    Addresses are `own`. What an earlier
     process left half-written is swept at once; raises BlobStoreRefused when the folder cannot be
     used. A bucket promises the same: see `BlobStore`.
     """
 
-    addresses_are_public = False  # Most often they are of this machine alone.
-
-    def __init__(self, folder: Path, signer: ContentSigner, own_url: str) -> None:
+    def __init__(self, folder: Path, own: OwnAddresses) -> None:
         self._folder = folder
         self._incoming = folder / ".incoming"
-        self._signer = signer
-        self._own_url = own_url
+        self._own = own
         with self._explained():
             for made in (folder, self._incoming):
                 made.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -117,7 +114,15 @@ class LocalBlobStore:
         mime_type: str,
     ) -> str:
         """See `BlobStore`; name and type come from the attachment's row when it is opened."""
-        return self._own_url + self._signer.path(name, life_s=life_s, disposition=disposition)
+        return self._own.url(name, life_s=life_s, disposition=disposition)
+
+    async def public_url(self, name: str, *, life_s: int, mime_type: str) -> str | None:
+        """See `BlobStore`; most often ours are of this machine alone."""
+        return None
+
+    async def unsigned_because(self) -> str | None:
+        """See `BlobStore`; we sign them ourselves."""
+        return None
 
     async def aclose(self) -> None:
         """See `BlobStore`."""

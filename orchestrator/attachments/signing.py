@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 from urllib.parse import urlencode
@@ -15,6 +16,18 @@ from orchestrator.errors import BlobStoreRefused, Forbidden
 from orchestrator.store.key_files import KeyFileUnusable, kept_key
 
 _METHODS = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAddresses:
+    """Whole addresses of our own content route."""
+
+    signer: "ContentSigner"
+    origin: str
+
+    def url(self, name: str, *, life_s: int, disposition: Disposition) -> str:
+        """Return an address; raises as `ContentSigner.path`."""
+        return self.origin + self.signer.path(name, life_s=life_s, disposition=disposition)
 
 
 def signing_key(data_dir: Path) -> bytes:

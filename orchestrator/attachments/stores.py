@@ -4,7 +4,7 @@ from pathlib import Path
 
 from orchestrator.attachments.blobs import BlobStore
 from orchestrator.attachments.local_blobs import LocalBlobStore
-from orchestrator.attachments.signing import ContentSigner
+from orchestrator.attachments.signing import ContentSigner, OwnAddresses
 from orchestrator.settings import Settings, secret_variable
 
 _KEY_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -15,8 +15,9 @@ def blob_store(settings: Settings, signer: ContentSigner) -> BlobStore:
 
     Raises BlobStoreRefused when the folder cannot be used; a bucket is not asked yet.
     """
+    own = OwnAddresses(signer, settings.address)
     if settings.gcs_bucket_name is None:
-        return LocalBlobStore(settings.data_dir / "attachments", signer, settings.address)
+        return LocalBlobStore(settings.data_dir / "attachments", own)
     # Google's library costs memory that only those who have a bucket should pay.
     from orchestrator.attachments.gcs_access import Place  # noqa: PLC0415
     from orchestrator.attachments.gcs_blobs import GcsBlobStore  # noqa: PLC0415
@@ -28,5 +29,6 @@ def blob_store(settings: Settings, signer: ContentSigner) -> BlobStore:
             project=settings.gcp_project_id,
             emulator=settings.storage_emulator_host,
             key_file=Path(key_file) if key_file else None,
-        )
+        ),
+        own=own,
     )

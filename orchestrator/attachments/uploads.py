@@ -54,8 +54,6 @@ class Attachments:
         self._reaper = reaper
         self._url_life_s = url_life_s
         self.max_size_bytes = max_size_bytes
-        self.addresses_are_public = blobs.addresses_are_public
-        """Whether everybody can reach the delivery addresses of files."""
 
     async def save(
         self,
@@ -142,6 +140,12 @@ class Attachments:
     def were_deleted(self) -> None:
         """Take notice that another transaction deleted files."""
         self._reaper.wake()
+
+    async def public_url(self, attachment: Attachment) -> str | None:
+        """Return an address that everybody can reach, such as a model's provider, or None."""
+        return await self._blobs.public_url(
+            attachment.id, life_s=self._url_life_s, mime_type=attachment.mime
+        )
 
     async def signed(self, attachment: Attachment) -> SignedAttachment:
         """Return it with fresh addresses. Raises BlobStoreUnavailable, BlobStoreRefused."""

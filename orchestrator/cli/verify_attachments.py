@@ -28,13 +28,19 @@ async def checked(settings: Settings, database: Path, *, delete_orphans: bool) -
             found = await compare(database, blobs)
             if delete_orphans:
                 await _delete(blobs, found.orphans)
+            unsigned_because = await blobs.unsigned_because()
         finally:
             await blobs.aclose()
     except FlotillaError as error:
         raise Complaint(str(error)) from error
     is_whole = not (found.without_blob or found.of_other_size)
+    lines = _lines(found, are_deleted=delete_orphans)
+    if unsigned_because is not None:
+        lines.append(
+            f"Files are delivered by Flotilla itself, not by the bucket. {unsigned_because}"
+        )
     return Report(
-        _lines(found, are_deleted=delete_orphans),
+        lines,
         is_whole=is_whole and (delete_orphans or not found.orphans),
     )
 

@@ -11,7 +11,7 @@ from orchestrator.attachments.blobs import BlobStore
 from orchestrator.attachments.gcs_access import Place
 from orchestrator.attachments.gcs_blobs import GcsBlobStore
 from orchestrator.attachments.local_blobs import LocalBlobStore
-from orchestrator.attachments.signing import ContentSigner, signing_key
+from orchestrator.attachments.signing import ContentSigner, OwnAddresses, signing_key
 from tests.fakes import gcs as gcs_fake
 from tests.fakes.gcs_signatures import Account
 from tests.orchestrator.attachments.houses import (
@@ -59,7 +59,7 @@ async def bucket(
 @pytest.fixture
 async def local(tmp_path: Path) -> AsyncGenerator[LocalBlobStore]:
     signer = ContentSigner(signing_key(tmp_path))
-    store = LocalBlobStore(tmp_path / "attachments", signer, OWN_URL)
+    store = LocalBlobStore(tmp_path / "attachments", OwnAddresses(signer, OWN_URL))
     yield store
     await store.aclose()
 

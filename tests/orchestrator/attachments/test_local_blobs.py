@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.attachments.local_blobs import LocalBlobStore
-from orchestrator.attachments.signing import ContentSigner
+from orchestrator.attachments.signing import ContentSigner, OwnAddresses
 from orchestrator.errors import (
     BlobNotFound,
     BlobStoreRefused,
@@ -33,7 +33,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 def other_store(folder: Path) -> LocalBlobStore:
-    return LocalBlobStore(folder, ContentSigner(b"k" * 43), OWN_URL)
+    return LocalBlobStore(folder, OwnAddresses(ContentSigner(b"k" * 43), OWN_URL))
 
 
 async def test_blobs_and_folders_are_private(local: LocalBlobStore, folder: Path):

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from orchestrator.attachments.blobs import BlobStore
 from orchestrator.attachments.local_blobs import LocalBlobStore
-from orchestrator.attachments.signing import ContentSigner
+from orchestrator.attachments.signing import ContentSigner, OwnAddresses
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339, utc_now
 from orchestrator.errors import BlobStoreUnavailable, NotFound
@@ -23,7 +23,7 @@ class Stubborn(LocalBlobStore):
     """A folder that refuses to delete what is in `refused`, and notes what it was asked for."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, ContentSigner(b"k" * 32), "http://127.0.0.1:8000")
+        super().__init__(folder, OwnAddresses(ContentSigner(b"k" * 32), "http://127.0.0.1:8000"))
         self.refused: set[str] = set()
         self.asked: list[str] = []
 

@@ -132,7 +132,7 @@ async def test_a_full_disk_leaves_nothing_but_what_was_there(
 
     async with opened(tmp_path, local) as desk:
         kept = await desk.save()
-    full = FullStore(tmp_path / "attachments", local._signer, "http://127.0.0.1:8000")
+    full = FullStore(tmp_path / "attachments", local._own)
     async with opened(tmp_path, full) as desk:
         with pytest.raises(StorageFull):
             await desk.save(png(500_000))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from orchestrator.attachments.local_blobs import LocalBlobStore
 from orchestrator.attachments.reaper import Reaper
-from orchestrator.attachments.signing import ContentSigner, signing_key
+from orchestrator.attachments.signing import ContentSigner, OwnAddresses, signing_key
 from orchestrator.attachments.uploads import Attachments
 from orchestrator.background import running
 from orchestrator.store.database import Database
@@ -26,7 +26,7 @@ async def opened_files(
 ) -> AsyncGenerator[Attachments]:
     """The same folder again is a restart."""
     signer = ContentSigner(signing_key(folder))
-    blobs = store(folder / "attachments", signer, OWN_URL)
+    blobs = store(folder / "attachments", OwnAddresses(signer, OWN_URL))
     reaper = Reaper(database, blobs, retention_days=30)
     async with running(reaper.reap()):
         yield Attachments(

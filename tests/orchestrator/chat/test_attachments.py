@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.domain.attachments import Attachment
 from orchestrator.errors import NotFound
 from orchestrator.store import attachments, messages, sessions
 from tests.fakes.effects import EffectsServer
@@ -14,7 +15,6 @@ from tests.fakes.mcp_toy_server import ONE_PIXEL_PNG
 from tests.fakes.openrouter import FakeOpenRouter
 from tests.fakes.openrouter_rounds import Call, calls, text
 from tests.orchestrator.chat.conftest import Chat, running_chat
-from tests.orchestrator.chat.files import OWN_URL
 
 NOTES = b"Line one of the notes.\nAsk mallory@example.org for more.\n"
 
@@ -153,14 +153,19 @@ async def test_a_model_that_takes_no_pictures_is_told_their_names(
     assert "takes no pictures" in content_of(chat)
 
 
-async def test_a_store_that_everybody_reaches_gives_addresses_instead_of_data(chat: Chat) -> None:
-    chat.files.addresses_are_public = True
+async def test_a_store_that_everybody_reaches_gives_addresses_instead_of_data(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def public_url(attachment: Attachment) -> str:
+        return f"https://bucket.example/{attachment.id}"
+
+    monkeypatch.setattr(chat.files, "public_url", public_url)
     chat.fake.script(text("One pixel."))
     picture = await chat.attach(ONE_PIXEL_PNG, "pixel.png")
     turn = await chat.send("Look.", attachment_ids=(picture.id,))
     await chat.events(turn.id)
     url = content_of(chat)[2]["image_url"]["url"]
-    assert url.startswith(f"{OWN_URL}/api/attachments/{picture.id}/content?")
+    assert url == f"https://bucket.example/{picture.id}"
 
 
 async def test_a_picture_whose_bytes_are_gone_is_said_to_be(chat: Chat, tmp_path: Path) -> None:

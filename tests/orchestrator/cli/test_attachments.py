@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.attachments.local_blobs import LocalBlobStore
-from orchestrator.attachments.signing import ContentSigner
+from orchestrator.attachments.signing import ContentSigner, OwnAddresses
 from tests.orchestrator.attachments.desk import Desk, opened, png
 from tests.orchestrator.cli.conftest import Terminal
 
@@ -37,7 +37,9 @@ class Files:
 
     async def _save(self, count: int, states: tuple[str, ...]) -> list[str]:
         signer = ContentSigner(b"k" * 32)
-        store = LocalBlobStore(self.data_dir / "attachments", signer, "http://127.0.0.1:8000")
+        store = LocalBlobStore(
+            self.data_dir / "attachments", OwnAddresses(signer, "http://127.0.0.1:8000")
+        )
         async with opened(self.data_dir, store) as desk:
             saved = [(await desk.save(png(100))).id for _ in range(count)]
             await self._set(desk, saved, states)
