@@ -39,13 +39,24 @@ _PARAGRAPHS = frozenset({"w:p", "a:p"})
 _SIGNS = {"w:tab": "\t", "w:br": "\n", "w:cr": "\n", "a:br": "\n", "w:noBreakHyphen": "-"}
 _TITLES = frozenset({"title", "ctrTitle"})
 _FURNITURE = frozenset({"sldNum", "dt", "ftr", "hdr"})
+_MARGINS = {
+    "footnotes": "Footnotes",
+    "endnotes": "Endnotes",
+    "header": "Header",
+    "footer": "Footer",
+}
+_ORDER = tuple(_MARGINS)
+_MAX_MARGINS = 50
+"""Every section of a document may have six of its own."""
 _FLUSH_CHARS = 8192
 
 
 def read_docx(file: BinaryIO, sink: TextSink) -> None:
-    """Put the paragraphs and tables of a Word file into `sink`."""
+    """Put the paragraphs and tables of a Word file into `sink`, then what stands around them."""
     with open_parts(file) as archive:
-        _TextWalk(sink).walk(archive, main_part(archive))
+        document = main_part(archive)
+        _TextWalk(sink).walk(archive, document)
+        _read_margins(archive, document, sink)
     if sink.is_empty:
         raise Unreadable("It holds no text.")
 
@@ -65,6 +76,23 @@ def read_pptx(file: BinaryIO, sink: TextSink) -> None:
             sink.add("\n")
     if sink.is_empty:
         raise Unreadable("It has no slides.")
+
+
+def _read_margins(archive: zipfile.ZipFile, document: str, sink: TextSink) -> None:
+    """Put each text of headers, footers and notes into `sink` once, however often it is used."""
+    found = dict.fromkeys(relationships(archive, document).values())
+    margins = [(kind, target) for kind, target in found if kind in _MARGINS]
+    shown: set[str] = set()
+    for kind, target in sorted(margins, key=lambda margin: _ORDER.index(margin[0]))[:_MAX_MARGINS]:
+        part = TextSink()
+        _TextWalk(part).walk(archive, target)
+        if part.text.strip() and part.text not in shown:
+            shown.add(part.text)
+            sink.add(f"\n[{_MARGINS[kind]}]\n{part.text}\n")
+    if len(margins) > _MAX_MARGINS:
+        sink.notes.append(
+            f"Only {_MAX_MARGINS} of its {len(margins)} headers and footers were read."
+        )
 
 
 def _slides(archive: zipfile.ZipFile) -> list[str]:

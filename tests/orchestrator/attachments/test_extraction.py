@@ -16,6 +16,9 @@ import openpyxl
 import pptx
 import pypdf
 import pytest
+from docx.opc.constants import RELATIONSHIP_TYPE
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
 
 from orchestrator.attachments import extraction
 from orchestrator.attachments.extract_worker.readers import READERS
@@ -129,6 +132,44 @@ async def test_a_word_file_shows_boxes_and_insertions_but_nothing_deleted(extrac
 
     content = documents.zipped(documents.docx_parts(documents.word_document(body)))
     assert (await extract(content, DOCX)).text == "form new\nbox"
+
+
+async def test_a_word_file_ends_with_its_notes_headers_and_footers(extract: Any) -> None:
+    document = docx.Document()
+    document.add_paragraph("Body")
+    for _ in range(2):
+        section = document.add_section()
+        section.header.is_linked_to_previous = False
+        section.header.paragraphs[0].text = "Confidential"
+        section.footer.paragraphs[0].text = "Page one"
+    notes = (
+        b"<w:footnotes xmlns:w='%s'><w:footnote><w:p><w:r><w:t>See</w:t></w:r></w:p>"
+        % documents.WORD.encode()
+    )
+    part = Part(
+        PackURI("/word/footnotes.xml"), "application/xml", notes + b"</w:footnote></w:footnotes>"
+    )
+    document.part.relate_to(part, RELATIONSHIP_TYPE.FOOTNOTES)
+
+    found = await extract(saved(document), DOCX)
+
+    assert "Body" in found.text
+    assert found.text.endswith("[Footnotes]\nSee\n\n[Header]\nConfidential\n\n[Footer]\nPage one")
+    assert found.text.count("Confidential") == 1
+    assert not found.notes
+
+
+async def test_only_so_many_headers_of_a_word_file_are_read(extract: Any) -> None:
+    document = docx.Document()
+    for number in range(60):
+        section = document.add_section()
+        section.header.is_linked_to_previous = False
+        section.header.paragraphs[0].text = f"header {number}"
+
+    found = await extract(saved(document), DOCX)
+
+    assert found.text.count("[Header]") == 50
+    assert found.notes == ("Only 50 of its 60 headers and footers were read.",)
 
 
 async def test_a_workbook_becomes_rows_under_the_names_of_its_sheets(extract: Any) -> None:
