@@ -47,6 +47,7 @@ from orchestrator.settings import Settings, load_settings
 from orchestrator.store.database import Database
 from orchestrator.store.document_folder import Contents
 from orchestrator.store.documents import Documents
+from orchestrator.store.in_force import document_layer, environment_layers
 from orchestrator.store.local_tokens import ensure_local_tokens
 from orchestrator.store.migrate import migrate
 from orchestrator.store.standing_approvals import revoke_of_others
@@ -116,7 +117,8 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         inbox = Inbox(database)
         await stack.enter_async_context(running(inbox.keep_deadlines()))
         grants = GrantKeys(settings.data_dir)
-        asked, around = _chat_settings(settings), (database, llm, aggregator, inbox, grants, files)
+        asked = _chat_settings(settings, documents)
+        around = (database, llm, aggregator, inbox, grants, files)
         chat = ChatOrchestrator(asked, settings.data_dir, *around)
         app.state.chat = await stack.enter_async_context(chat)
         calls = DirectCalls(asked, database, aggregator, inbox, grants, files)
@@ -201,11 +203,10 @@ def _aggregator(settings: Settings, documents: Documents, tls: ssl.SSLContext) -
     )
 
 
-def _chat_settings(settings: Settings) -> ChatSettings:
+def _chat_settings(settings: Settings, documents: Documents) -> ChatSettings:
+    by_environment = environment_layers(settings)
     return ChatSettings(
-        model=settings.openrouter_default_model,
-        fallback_models=settings.openrouter_fallback_models,
-        system_prompt=settings.openrouter_system_prompt or None,
+        model_layers=lambda: (*by_environment, document_layer(documents.current.model_settings)),
         timezone=settings.timezone,
         limits=TurnLimits(
             max_rounds=settings.turn_max_rounds,

@@ -5,14 +5,22 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from orchestrator.api.deps import ChatDep, DatabaseDep, PrincipalDep, SettingsDep
+from orchestrator.api.deps import (
+    ChatDep,
+    DatabaseDep,
+    DocumentsDep,
+    PrincipalDep,
+    SettingsDep,
+)
 from orchestrator.api.event_stream import HEARTBEAT_S, EventStream
+from orchestrator.api.model_ids import refuse_unknown_endpoints
 from orchestrator.api.problems import problem_responses
 from orchestrator.chat.accepting import NewTurn
 from orchestrator.chat.events import ChatEvent
 from orchestrator.chat.orchestrator import ChatOrchestrator
 from orchestrator.chat.undoing import Undone
 from orchestrator.domain.chat import Turn
+from orchestrator.domain.model_settings import SessionSettings
 from orchestrator.errors import Conflict, TooLarge
 from orchestrator.store import turns
 
@@ -30,12 +38,21 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class TurnSettings(Body):
-    """What one turn does differently."""
+class TurnSettings(SessionSettings):
+    """What one turn does differently from its session; what is null or left out stays."""
 
-    model: Identifier | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "anthropic/claude-sonnet-4.5",
+                    "parameters": {"temperature": 0.2, "reasoning": {"effort": "low"}},
+                    "provider": {"sort": "throughput", "data_collection": "deny"},
+                    "disabled_servers": ["web-search"],
+                }
+            ]
+        }
+    )
 
 
 class ChatRequest(Body):
@@ -90,7 +107,11 @@ class UndoReport(BaseModel):
     responses=_STREAM | problem_responses(404, 409, 429, 507),
 )
 async def start_turn(
-    body: ChatRequest, principal: PrincipalDep, chat: ChatDep, settings: SettingsDep
+    body: ChatRequest,
+    principal: PrincipalDep,
+    chat: ChatDep,
+    settings: SettingsDep,
+    documents: DocumentsDep,
 ) -> EventStream:
     """Store the message, start its turn and stream its events; leaving does not stop it."""
     if len(body.message) > settings.max_message_chars:
@@ -98,14 +119,13 @@ async def start_turn(
             f"The message has {len(body.message):,} characters; "
             f"the limit is {settings.max_message_chars:,}."
         )
-    overrides = body.settings.model_dump(exclude_none=True)
+    refuse_unknown_endpoints(body.settings, documents.current.model_settings.endpoints, "settings")
     new = NewTurn(
         text=body.message,
-        model=overrides.pop("model", chat.settings.model),
         session_id=body.session_id,
         client_message_id=body.client_message_id,
         parent_message_id=body.parent_message_id,
-        settings=overrides,
+        settings=body.settings,
         attachment_ids=tuple(dict.fromkeys(body.attachment_ids)),
     )
     turn = await chat.start(principal.owner_id, new)

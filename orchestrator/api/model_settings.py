@@ -5,10 +5,9 @@ from pydantic import BaseModel
 
 from orchestrator.api.deps import ChatDep, PrincipalDep
 from orchestrator.api.problems import problem_responses
+from orchestrator.store.in_force import PRACTICE_MODEL, in_force
 
 router = APIRouter(prefix="/api/settings", tags=["models"])
-
-PRACTICE_MODEL = "flotilla/practice"
 
 
 class ModelSettings(BaseModel):
@@ -23,7 +22,7 @@ class ModelSettings(BaseModel):
 @router.get("/model", responses=problem_responses())
 async def get_model_settings(_principal: PrincipalDep, chat: ChatDep) -> ModelSettings:
     """Return the model settings in force."""
-    settings = chat.settings
+    settings = in_force(chat.settings.model_layers())
     return ModelSettings(
         model=settings.model,
         fallback_models=list(settings.fallback_models),

@@ -1,16 +1,18 @@
 """Taking a message in: stored with its turn in one transaction, or not at all."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection
 
 from orchestrator.chat.events import TurnStarted
 from orchestrator.domain.chat import Session, Turn
 from orchestrator.domain.ids import new_id
+from orchestrator.domain.model_settings import SessionSettings
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.errors import Conflict, NotFound
 from orchestrator.store import attachments, messages, sessions, turns
+from orchestrator.store.in_force import SettingsLayer, in_force, session_layer, turn_layer
 from orchestrator.store.turns import StoredEvent
 
 TITLE_CHARS = 60
@@ -21,11 +23,11 @@ class NewTurn:
     """What a client asks for; `text` is None when an earlier answer is to be continued."""
 
     text: str | None
-    model: str
     session_id: str | None = None
     client_message_id: str | None = None
     parent_message_id: str | None = None
-    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    settings: SessionSettings = field(default_factory=SessionSettings)
+    """What this turn does differently from its session."""
     attachment_ids: tuple[str, ...] = ()
     """Files that come with the text, in their order; each once."""
 
@@ -44,12 +46,16 @@ class Accepted:
 
     None also when files come with it.
     """
-    parameters: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Request fields that this turn overrides."""
+    layers: tuple[SettingsLayer, ...] = ()
+    """What the turn and its session do differently."""
 
 
-def accept(conn: Connection, owner_id: str, new: NewTurn) -> Accepted:
+def accept(
+    conn: Connection, owner_id: str, new: NewTurn, standing: Sequence[SettingsLayer]
+) -> Accepted:
     """Store the message and its turn, or return the turn that this message started before.
+
+    `standing` are the settings of all sessions, the strongest first.
 
     Raises NotFound for an unknown session, parent or file, Conflict while the session is answering.
     """
@@ -76,13 +82,14 @@ def accept(conn: Connection, owner_id: str, new: NewTurn) -> Accepted:
         )
         if new.session_id is not None:
             sessions.move_leaf(conn, owner_id, session.id, user_message_id)
+    layers = (turn_layer(new.settings), session_layer(session.settings))
     turn = Turn(
         id=turn_id,
         session_id=session.id,
         user_message_id=user_message_id,
         assistant_message_id=new_id("msg"),
         state="running",
-        model=new.model,
+        model=in_force((*layers, *standing)).model,
         created_at=now,
         last_seq=1,
     )
@@ -92,7 +99,7 @@ def accept(conn: Connection, owner_id: str, new: NewTurn) -> Accepted:
         turn,
         client_message_id=new.client_message_id,
         parent_message_id=parent_id,
-        settings=new.settings,
+        settings=new.settings.model_dump(mode="json", exclude_unset=True),
     )
     started = _started(turn)
     turns.append_events(conn, [(turn.id, started)])
@@ -101,7 +108,7 @@ def accept(conn: Connection, owner_id: str, new: NewTurn) -> Accepted:
         parent_message_id=user_message_id or parent_id,
         started=started,
         opening=new.text if parent_id is None and not new.attachment_ids else None,
-        parameters=new.settings,
+        layers=layers,
     )
 
 

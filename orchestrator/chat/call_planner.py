@@ -22,14 +22,21 @@ from orchestrator.tools.aggregator import MCPToolAggregator
 
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 _MAX_INVALID_CHARS = 2_000
+_SWITCHED_OFF = "Not run: the owner has switched the tools of this server off for this chat."
 
 
 class CallPlanner:
     """Plans the rounds of one turn."""
 
     def __init__(
-        self, aggregator: MCPToolAggregator, spending: Spending, judge: Judge, permits: Permits
+        self,
+        aggregator: MCPToolAggregator,
+        spending: Spending,
+        judge: Judge,
+        permits: Permits,
+        disabled_servers: frozenset[str] = frozenset(),
     ) -> None:
+        self._disabled_servers = disabled_servers
         self._aggregator = aggregator
         self._spending = spending
         self._judge = judge
@@ -67,7 +74,8 @@ class CallPlanner:
             arguments=arguments,
             invalid_arguments=call.arguments[:_MAX_INVALID_CHARS] if mistake else None,
         )
-        return self._counted(request, mistake)
+        is_off = definition is not None and definition.server in self._disabled_servers
+        return self._counted(request, mistake or (_SWITCHED_OFF if is_off else None))
 
     def _counted(self, request: RequestedToolCall, mistake: str | None) -> PlannedCall:
         definition = self._aggregator.tool(request.tool)

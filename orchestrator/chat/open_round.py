@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -10,7 +9,8 @@ from sqlalchemy import Connection
 from orchestrator.domain.approvals import Approval
 from orchestrator.domain.chat import Message, RequestedToolCall, ToolCallRecord, Turn
 from orchestrator.domain.tools import ToolResult
-from orchestrator.store import approvals, messages, tool_calls, turns, usage
+from orchestrator.store import approvals, messages, sessions, tool_calls, turns, usage
+from orchestrator.store.in_force import SettingsLayer, session_layer, turn_layer
 from orchestrator.store.turns import StoredEvent
 
 _ALL = 1_000_000_000
@@ -53,7 +53,8 @@ class WaitingTurn:
     """Those of the rounds before, in their order."""
     rounds: int
     cost_microusd: int
-    parameters: dict[str, Any]
+    layers: tuple[SettingsLayer, ...]
+    """What the turn and its session do differently."""
 
 
 def read_waiting_turn(conn: Connection, owner_id: str, turn: Turn) -> WaitingTurn:
@@ -81,7 +82,10 @@ def read_waiting_turn(conn: Connection, owner_id: str, turn: Turn) -> WaitingTur
         earlier_calls=[call for call in calls if call.tool_call_id not in open_ids],
         rounds=tool_calls.rounds_of_turn(conn, owner_id, turn.id),
         cost_microusd=usage.cost_of_turn(conn, owner_id, turn.id),
-        parameters=turns.settings_of(conn, owner_id, turn.id),
+        layers=(
+            turn_layer(turns.settings_of(conn, owner_id, turn.id)),
+            session_layer(sessions.get(conn, owner_id, turn.session_id).settings),
+        ),
     )
 
 

@@ -140,10 +140,10 @@ class ChatOrchestrator:
         leaf, _, _ = await self._database.read(messages.end_of_turn, owner_id, turn_id)
         new = NewTurn(
             text=None,
-            model=turn.model,
             session_id=turn.session_id,
             client_message_id=client_message_id,
             parent_message_id=leaf,
+            settings=await self._database.read(turns.settings_of, owner_id, turn_id),
         )
         return await self.start(owner_id, new)
 
@@ -196,7 +196,8 @@ class ChatOrchestrator:
 
     async def _accept(self, owner_id: str, new: NewTurn) -> Turn:
         await self._unclosed.close()
-        accepted = await self._database.write(accept, owner_id, new)
+        standing = self.settings.model_layers()
+        accepted = await self._database.write(accept, owner_id, new, standing)
         turn = accepted.turn
         if accepted.started is not None:
             clock = TurnClock(self.settings.limits.max_duration_s)

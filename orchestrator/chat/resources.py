@@ -1,5 +1,6 @@
 """What all turns of the process share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from orchestrator.domain.approvals import PolicyMode
 from orchestrator.llm.catalog import ModelCatalog
 from orchestrator.llm.openrouter import OpenRouterClient
 from orchestrator.store.database import Database
+from orchestrator.store.in_force import SettingsLayer
 from orchestrator.tools.aggregator import MCPToolAggregator
 
 
@@ -24,9 +26,8 @@ from orchestrator.tools.aggregator import MCPToolAggregator
 class ChatSettings:
     """What the chat needs to know of the settings; money in micro-dollars."""
 
-    model: str
-    fallback_models: tuple[str, ...]
-    system_prompt: str | None
+    model_layers: Callable[[], tuple[SettingsLayer, ...]]
+    """Returns what the environment and the document say at the moment, the strongest first."""
     timezone: str
     limits: TurnLimits
     day_max_cost_microusd: int = 10_000_000

@@ -24,6 +24,9 @@ class TurnPlan:
     """By id: those that `history` names where their data goes."""
     fallback_models: tuple[str, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Further fields of the request, in wire terms."""
+    disabled_servers: frozenset[str] = frozenset()
+    """Those whose tools this turn does not have."""
     owner_texts: Sequence[str] = ()
     """What the owner wrote on this branch."""
     sources: Sequence[str] = ()

@@ -7,11 +7,13 @@ from orchestrator.chat.attached import FilesOfBranch, sources_in
 from orchestrator.chat.history import CONTINUE, WireMessage, to_wire
 from orchestrator.chat.open_round import WaitingTurn
 from orchestrator.chat.prompts import system_prompt
+from orchestrator.chat.request_fields import request_fields
 from orchestrator.chat.resources import Resources
 from orchestrator.chat.turn_plan import TurnPlan
 from orchestrator.domain.chat import Message, Turn
 from orchestrator.domain.times import utc_now
 from orchestrator.store import messages
+from orchestrator.store.in_force import InForce, SettingsLayer, in_force
 
 SETTLE_S = 1.0
 
@@ -37,14 +39,16 @@ class TurnPlanner:
             files = await self._resources.attached.of_branch(owner_id, turn.model, branch)
             history = to_wire(branch, files.parts)
             owner_texts, sources = _typed_in(branch), _read_in(branch)
+        settings = self._in_force(accepted.layers)
         return TurnPlan(
             owner_id=owner_id,
             turn=turn,
             parent_message_id=accepted.parent_message_id,
-            history=self._wire(turn, history),
+            history=self._wire(turn, history, settings),
             pictures=files.pictures,
-            fallback_models=self._resources.settings.fallback_models,
-            parameters=accepted.parameters,
+            fallback_models=settings.fallback_models,
+            parameters=request_fields(settings),
+            disabled_servers=settings.disabled_servers,
             owner_texts=owner_texts,
             sources=sources,
         )
@@ -54,14 +58,16 @@ class TurnPlanner:
         await self._settle_fleet()
         owner_id, turn, branch = waiting.owner_id, waiting.turn, waiting.branch
         files = await self._resources.attached.of_branch(owner_id, turn.model, branch)
+        settings = self._in_force(waiting.layers)
         return TurnPlan(
             owner_id=owner_id,
             turn=turn,
             parent_message_id=waiting.open_round.message.id,
-            history=self._wire(turn, to_wire(branch, files.parts)),
+            history=self._wire(turn, to_wire(branch, files.parts), settings),
             pictures=files.pictures,
-            fallback_models=self._resources.settings.fallback_models,
-            parameters=waiting.parameters,
+            fallback_models=settings.fallback_models,
+            parameters=request_fields(settings),
+            disabled_servers=settings.disabled_servers,
             owner_texts=_typed_in(branch),
             sources=_read_in(branch),
             open_round=waiting.open_round,
@@ -73,10 +79,20 @@ class TurnPlanner:
             await self._resources.aggregator.wait_until_settled(SETTLE_S)
             self._is_fleet_settled = True
 
-    def _wire(self, turn: Turn, history: Sequence[WireMessage]) -> list[WireMessage]:
-        settings = self._resources.settings
-        servers = self._resources.aggregator.servers()
-        text = system_prompt(settings.system_prompt, utc_now(), settings.timezone, servers)
+    def _in_force(self, layers: tuple[SettingsLayer, ...]) -> InForce:
+        """Return the settings of a turn: what was changed meanwhile counts from now on."""
+        return in_force((*layers, *self._resources.settings.model_layers()))
+
+    def _wire(
+        self, turn: Turn, history: Sequence[WireMessage], settings: InForce
+    ) -> list[WireMessage]:
+        servers = [
+            server
+            for server in self._resources.aggregator.servers()
+            if server.id not in settings.disabled_servers
+        ]
+        zone = self._resources.settings.timezone
+        text = system_prompt(settings.system_prompt, utc_now(), zone, servers)
         wire = [{"role": "system", "content": text}, *history]
         if turn.user_message_id is None and wire[-1]["role"] == "assistant":
             wire.append({"role": "user", "content": CONTINUE})

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -67,7 +68,9 @@ class TurnRunner:
         self._wire = list(plan.history)
         self._judge = Judge(resources.settings.policy, plan.owner_texts, plan.sources)
         permits = Permits(resources.database, resources.grants, owner_id, turn.session_id)
-        self._planner = CallPlanner(aggregator, spending, self._judge, permits)
+        self._planner = CallPlanner(
+            aggregator, spending, self._judge, permits, plan.disabled_servers
+        )
         sender = Sender(log, aggregator)
         self._calls = CallRunner(turn.id, aggregator, sender, permits, self._judge)
 
@@ -98,7 +101,7 @@ class TurnRunner:
         request = CompletionRequest(
             model=self._plan.turn.model,
             messages=await attached.with_pictures(self._wire, pictures),
-            tools=[] if self._judge.is_quarantined else self._resources.menu.schemas(),
+            tools=self._tools(),
             fallback_models=self._plan.fallback_models,
             parameters=self._plan.parameters,
             session_id=self._plan.turn.session_id,
@@ -119,6 +122,11 @@ class TurnRunner:
                 raise ModelRefused("The model's provider refused to answer this.")
             raise ModelUnavailable("The model sent an empty answer. Try again.")
         return completion, reasoning_ms
+
+    def _tools(self) -> list[dict[str, Any]]:
+        if self._judge.is_quarantined:
+            return []
+        return self._resources.menu.schemas(self._plan.disabled_servers)
 
     def _relay(self, delta: Delta) -> None:
         match delta:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, func, or_, select, update
 
 from orchestrator.domain.chat import FinishReason, Turn, TurnError, TurnState
+from orchestrator.domain.model_settings import SessionSettings
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.errors import NotFound
 from orchestrator.store.access_schema import owners
@@ -162,11 +163,10 @@ def finish(
     )
 
 
-def settings_of(conn: Connection, owner_id: str, turn_id: str) -> dict[str, Any]:
-    """Return the request fields that the turn overrides."""
-    return conn.execute(
-        select(turns.c.settings).where(turns.c.owner_id == owner_id, turns.c.id == turn_id)
-    ).scalar_one()
+def settings_of(conn: Connection, owner_id: str, turn_id: str) -> SessionSettings:
+    """Return what the turn does differently from its session."""
+    query = select(turns.c.settings).where(turns.c.owner_id == owner_id, turns.c.id == turn_id)
+    return SessionSettings.model_validate(conn.execute(query).scalar_one())
 
 
 def parent_message_id(conn: Connection, owner_id: str, turn_id: str) -> str | None:

@@ -1,6 +1,6 @@
 """A ChatOrchestrator on a real database, against a fake OpenRouter and a real MCP server."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +21,12 @@ from orchestrator.chat.resources import ChatSettings
 from orchestrator.domain.approvals import Approval, Decision
 from orchestrator.domain.attachments import Attachment
 from orchestrator.domain.chat import Message, ToolCallRecord, Turn
+from orchestrator.domain.model_settings import ModelSettings
 from orchestrator.domain.servers import ServerConfig
 from orchestrator.llm.openrouter import OpenRouterClient
 from orchestrator.store import messages, sessions, standing_approvals, tool_calls, turns
 from orchestrator.store.database import Database
+from orchestrator.store.in_force import SettingsLayer, document_layer
 from orchestrator.store.migrate import migrate
 from orchestrator.store.principals import ensure_owner
 from orchestrator.tools.aggregator import MCPToolAggregator
@@ -50,9 +52,7 @@ class Chat:
     turns: list[Turn] = field(default_factory=list)
 
     async def send(self, text: str | None, **more: Any) -> Turn:
-        turn = await self.orchestrator.start(
-            self.owner_id, NewTurn(text=text, model=SCRIPT_MODEL, **more)
-        )
+        turn = await self.orchestrator.start(self.owner_id, NewTurn(text=text, **more))
         self.turns.append(turn)
         return turn
 
@@ -140,6 +140,7 @@ async def running_chat(
     *,
     effects: EffectsServer | None = None,
     store: type[LocalBlobStore] = LocalBlobStore,
+    model_layers: Callable[[], tuple[SettingsLayer, ...]] | None = None,
     **more: Any,
 ) -> AsyncIterator[Chat]:
     """The same folder again is a restart; `fake` may be the URL of one in another process.
@@ -153,10 +154,9 @@ async def running_chat(
     await database.write(_let_stand, owner.id, "toy__write_note")
     configs = [ServerConfig(id="toy", title="Toy", url=toy_url, trust="fleet")] if toy_url else []
     configs += [ServerConfig(id=effects.name, url=effects.url, trust="fleet")] if effects else []
+    document = ModelSettings(model=SCRIPT_MODEL, system_prompt="Be brief.")
     settings = ChatSettings(
-        model=SCRIPT_MODEL,
-        fallback_models=(),
-        system_prompt="Be brief.",
+        model_layers=model_layers or (lambda: (document_layer(document),)),
         timezone="Europe/Lisbon",
         limits=limits or TurnLimits(),
         **more,

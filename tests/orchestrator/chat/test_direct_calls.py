@@ -36,9 +36,7 @@ from tests.orchestrator.chat.files import opened_files
 
 YES = Decision(approve=True, by="web")
 SETTINGS = ChatSettings(
-    model="none",
-    fallback_models=(),
-    system_prompt=None,
+    model_layers=lambda: (),
     timezone="Europe/Lisbon",
     limits=TurnLimits(),
 )

@@ -34,7 +34,7 @@ class Desk:
         self.recorder = EventRecorder(database, EventSpill(folder))
 
     async def begin(self) -> tuple[Turn, TurnLog]:
-        accepted = await self.database.write(accept, self.owner_id, NewTurn("Hi", "m"))
+        accepted = await self.database.write(accept, self.owner_id, NewTurn("Hi"), ())
         assert accepted.started is not None
         log = TurnLog(accepted.turn.id, self.recorder)
         log.show_stored([accepted.started])
