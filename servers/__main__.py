@@ -69,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("names", nargs="*", metavar="NAME", help="default: those enabled by default")
     up.add_argument("--port", type=int, choices=[0], help="0: any free ports, not the manifests'")
     up.add_argument("--json", action="store_true", help="print one JSON object per state change")
+    up.add_argument(
+        "--orders",
+        action="store_true",
+        help="read lines with the names that shall run from now on from stdin",
+    )
     up.set_defaults(command=_up)
     return parser
 
@@ -122,16 +127,18 @@ def _new(options: argparse.Namespace) -> None:
 def _up(options: argparse.Namespace) -> None:
     parent_pid = os.getppid()
     die_with_parent(signal.SIGTERM, parent_pid)
-    manifests = _chosen(options.names)
+    chosen = [manifest.name for manifest in _chosen(options.names, may_be_none=options.orders)]
     # One token for all would let each server act as any other.
     settings = KitSettings().model_copy(update={"server_token": None, "server_port": options.port})
 
     def serve_named(name: str, on_ready: OnReady) -> None:
         serve(_server(name), settings, on_ready=on_ready)
 
-    servers = {manifest.name: partial(serve_named, manifest.name) for manifest in manifests}
+    names = [manifest.name for manifest in all_manifests()] if options.orders else chosen
+    servers = {name: partial(serve_named, name) for name in names}
+    orders = sys.stdin.fileno() if options.orders else None
     preload()
-    Supervisor(servers, partial(_print_event, options.json)).run()
+    Supervisor(servers, partial(_print_event, options.json), wanted=chosen, orders=orders).run()
 
 
 def _approvals(options: argparse.Namespace) -> None:
@@ -146,8 +153,10 @@ def _decide(options: argparse.Namespace) -> None:
     print(said)
 
 
-def _chosen(names: Sequence[str]) -> list[Manifest]:
+def _chosen(names: Sequence[str], *, may_be_none: bool) -> list[Manifest]:
     """The named servers; one that is gone must not keep the others from starting."""
+    if may_be_none and not names:
+        return []
     if not names:
         return [manifest for manifest in all_manifests() if manifest.enabled_by_default]
     chosen: list[Manifest] = []
@@ -156,7 +165,7 @@ def _chosen(names: Sequence[str]) -> list[Manifest]:
             chosen.append(load_manifest(name))
         except ManifestError as error:
             print(f"{name} is left out: {error}", file=sys.stderr)
-    if not chosen:
+    if not chosen and not may_be_none:
         raise ManifestError(f"none of these servers exists: {', '.join(names)}")
     return chosen
 

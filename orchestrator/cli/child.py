@@ -33,6 +33,8 @@ class ChildPlan:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     on_line: Callable[[bytes], None] = _ignore_line
     """Gets each line of the child's standard output."""
+    takes_orders: bool = False
+    """Whether `tell` reaches its standard input."""
 
 
 class Child:
@@ -69,6 +71,12 @@ class Child:
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, LONGEST_DELAY_S)
 
+    def tell(self, line: str) -> None:
+        """Send a line to a child that takes orders; one that is not running gets nothing."""
+        process = self._process
+        if process is not None and process.returncode is None and process.stdin is not None:
+            process.stdin.write(f"{line}\n".encode())
+
     async def stop(self, grace_s: float) -> None:
         """Ask it to end, and after `grace_s` kill its whole process group."""
         process = self._process
@@ -102,7 +110,7 @@ class Child:
             self._process = await asyncio.create_subprocess_exec(
                 *self._plan.arguments(),
                 env=child_environment(self._plan.environment),
-                stdin=DEVNULL,
+                stdin=PIPE if self._plan.takes_orders else DEVNULL,
                 stdout=PIPE,
                 stderr=log,
                 start_new_session=True,

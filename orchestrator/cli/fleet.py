@@ -3,16 +3,18 @@
 import asyncio
 import sys
 from asyncio.subprocess import PIPE
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from orchestrator.cli.complaint import Complaint
-from orchestrator.domain.servers import ServerConfig, ServersDocument
-from orchestrator.store.json_file import read_json_document, write_json_document
+from orchestrator.domain.servers import ServerConfig
+from orchestrator.store.document_folder import DocumentFolder, Stamp
 
 LIST_TIMEOUT_S = 30
+DOCUMENT = "mcp_servers"
 
 
 class FleetServer(BaseModel):
@@ -38,35 +40,46 @@ _SERVERS = TypeAdapter(list[FleetServer])
 
 
 class FleetDocument:
-    """`data/mcp_servers.json`."""
+    """The part of `data/mcp_servers.json` that says which servers of the fleet shall run."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / "mcp_servers.json"
+        self._folder = DocumentFolder(data_dir)
+        self._stamp: Stamp | None = None
 
     @property
     def exists(self) -> bool:
         """Whether there is one already."""
-        return self._path.exists()
+        return self._folder.path(DOCUMENT).exists()
+
+    def has_changed(self) -> bool:
+        """Tell whether it was written since the last look."""
+        before, self._stamp = self._stamp, self._folder.stamp()
+        return self._stamp != before
 
     def enabled_servers(self) -> list[str]:
         """Return the servers of the fleet that shall run."""
-        document = self._read()
-        return [
-            server.id for server in document.servers if server.enabled and server.trust == "fleet"
-        ]
+        with self._folder.locked():
+            servers = self._folder.read().mcp_servers.servers
+        return [server.id for server in servers if server.enabled and server.trust == "fleet"]
 
     def adopt(self, fleet: list[FleetServer]) -> list[str]:
-        """Add what is new in the fleet; return the new servers that shall run."""
-        document = self._read()
-        known = {server.id for server in document.servers}
-        added = tuple(_config(server) for server in fleet if server.name not in known)
-        if added or not self.exists:
-            servers = (*document.servers, *added)
-            write_json_document(self._path, ServersDocument(servers=servers))
-        return [server.id for server in added if server.enabled]
+        """Add what is new in the fleet; return the new servers that shall run.
 
-    def _read(self) -> ServersDocument:
-        return read_json_document(self._path, ServersDocument, ServersDocument())
+        One that the owner removed is not new.
+        """
+        with self._folder.locked():
+            now = self._folder.read()
+            document = now.mcp_servers
+            known = {*document.known_fleet, *(server.id for server in document.servers)}
+            added = tuple(_config(server) for server in fleet if server.name not in known)
+            changed = document.model_copy(
+                update={
+                    "servers": (*document.servers, *added),
+                    "known_fleet": tuple(sorted({*known, *(server.name for server in fleet)})),
+                }
+            )
+            self._folder.replace(now, replace(now, mcp_servers=changed))
+        return [server.id for server in added if server.enabled]
 
 
 async def list_fleet() -> list[FleetServer]:

@@ -21,6 +21,7 @@ from orchestrator.settings import Settings
 PRACTICE_PORT = 9100
 READY_TIMEOUT_S = 60
 FLEET_GRACE_S = 2
+LOOK_EVERY_S = 1.0
 STOP_GRACE_S = 4.3
 OPENROUTER = "https://openrouter.ai/api/v1"
 
@@ -49,7 +50,6 @@ class _Supervisor:
         self._group = asyncio.TaskGroup()
         self._servers: dict[str, ServerReport] = {}
         self._expected: set[str] = set()
-        self._fleet: set[str] = set()
         self._reported = asyncio.Event()
         self._is_announced = False
         self._practice_port: int | None = None
@@ -63,8 +63,9 @@ class _Supervisor:
         try:
             with closing(ReadinessSocket()) as readiness:
                 async with self._group:
-                    await self._start_and_announce(readiness)
+                    fleet = await self._start_and_announce(readiness)
                     await self._adopt_new_servers()
+                    self._group.create_task(self._follow_document(fleet))
                     while True:
                         await readiness.wait()
                         _say("orchestrator: ready")
@@ -75,12 +76,14 @@ class _Supervisor:
                 for child in self._children:
                     stopping.create_task(child.stop(STOP_GRACE_S))
 
-    async def _start_and_announce(self, readiness: ReadinessSocket) -> None:
+    async def _start_and_announce(self, readiness: ReadinessSocket) -> Child:
         if not self._document.exists:
             self._document.adopt(await list_fleet())
         practice = self._start_practice()
         orchestrator = self._start_orchestrator(readiness.address)
-        fleet = self._start_fleet("fleet", self._document.enabled_servers())
+        self._document.has_changed()
+        self._expected = set(self._document.enabled_servers())
+        fleet = self._start_fleet()
         await _ready_or_dead(readiness, orchestrator)
         await self._settle()
         _say(self._table(orchestrator, practice, fleet))
@@ -88,6 +91,7 @@ class _Supervisor:
             _say(f"\n{self._logs / 'fleet.log'} says why a server is down.")
         await self._print_link()
         self._is_announced = True
+        return fleet
 
     def _start(self, plan: ChildPlan) -> Child:
         child = Child(plan, self._logs, _say)
@@ -115,17 +119,20 @@ class _Supervisor:
         command = _own_command("practice", "--port", str(port), "--with-parent")
         return self._start(ChildPlan("practice", lambda: command, on_line=self._on_practice_line))
 
-    def _start_fleet(self, name: str, servers: list[str]) -> Child | None:
-        if not servers:
-            return None
-        self._expected.update(servers)
-
+    def _start_fleet(self) -> Child:
         def command() -> list[str]:
-            # A server that an update removed would keep the others from starting.
-            present = [server for server in servers if server in self._fleet or not self._fleet]
-            return [sys.executable, "-m", "servers", "up", *present, "--json"]
+            servers = ["-m", "servers", "up", *self._document.enabled_servers()]
+            return [sys.executable, *servers, "--json", "--orders"]
 
-        return self._start(ChildPlan(name, command, on_line=self._on_fleet_line))
+        plan = ChildPlan("fleet", command, on_line=self._on_fleet_line, takes_orders=True)
+        return self._start(plan)
+
+    async def _follow_document(self, fleet: Child) -> None:
+        """Run the servers that are switched on from now on, and end the others."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if self._document.has_changed():
+                fleet.tell(" ".join(self._document.enabled_servers()))
 
     def _on_practice_line(self, _line: bytes) -> None:
         self._is_practice_ready = True
@@ -149,7 +156,7 @@ class _Supervisor:
                     self._reported.clear()
                     await self._reported.wait()
 
-    def _table(self, orchestrator: Child, practice: Child | None, fleet: Child | None) -> str:
+    def _table(self, orchestrator: Child, practice: Child | None, fleet: Child) -> str:
         own = f"http://{self._settings.host}:{self._settings.port}"
         rows = [("orchestrator", own, "ready", _pid(orchestrator))]
         if practice is None:
@@ -182,11 +189,8 @@ class _Supervisor:
         except Complaint as complaint:
             _say(str(complaint))
             return
-        self._fleet = {server.name for server in fleet}
-        new = self._document.adopt(fleet)
-        if new:
+        if new := self._document.adopt(fleet):
             _say(f"New in the fleet: {', '.join(new)}")
-            self._start_fleet("fleet-new", new)
 
 
 async def _ready_or_dead(readiness: ReadinessSocket, child: Child) -> None:

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
@@ -42,6 +42,8 @@ class Child:
     def __init__(self, name: str, run: Run) -> None:
         self.name = name
         self.run = run
+        self.kill_at_s: float | None = None
+        """Set while it is ending because nobody wants it any more."""
         self.pid: int | None = None
         self.ready_pipe: int | None = None
         self.is_known_down = False
@@ -60,16 +62,28 @@ class Supervisor:
     """Keeps every server alive until SIGTERM or SIGINT.
 
     `servers` maps a name to a function that runs in the forked child, serves until SIGTERM and
-    calls back with its URL once it listens. Must be used in the main thread of a process that
-    has no other threads.
+    calls back with its URL once it listens. All of them run, or those in `wanted`. From `orders`, a
+    file descriptor, come lines with the names that shall run from now on, with spaces between them.
+    Must be used in the main thread of a process that has no other threads.
     """
 
-    def __init__(self, servers: Mapping[str, Run], report: Callable[[ServerEvent], None]) -> None:
-        self._children = [Child(name, run) for name, run in servers.items()]
+    def __init__(
+        self,
+        servers: Mapping[str, Run],
+        report: Callable[[ServerEvent], None],
+        *,
+        wanted: Collection[str] | None = None,
+        orders: int | None = None,
+    ) -> None:
+        self._servers = dict(servers)
+        self._children: list[Child] = []
         self._report = report
+        self._orders = orders
+        self._order = b""
         self._selector = selectors.DefaultSelector()
         self._signals, self._signals_in = socket.socketpair()
         self._is_stopping = False
+        self._want(self._servers if wanted is None else wanted)
 
     def run(self) -> None:
         """Returns when all servers have stopped."""
@@ -77,10 +91,13 @@ class Supervisor:
         # Frozen objects are left alone by the children's collectors, so their pages stay shared.
         gc.collect()
         gc.freeze()
+        if self._orders is not None:
+            self._selector.register(self._orders, selectors.EVENT_READ)
         while not self._is_stopping:
             self._start_due()
             self._wait(self._next_due_s())
             self._reap()
+            self._kill_late()
         self._stop_all()
 
     def _catch_signals(self) -> None:
@@ -91,11 +108,50 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, _wake_only)
 
+    def _want(self, names: Collection[str]) -> None:
+        """Start those that do not run, and end the others."""
+        for name in sorted(set(names) - self._servers.keys()):
+            logger.warning("server_unknown server=%s", name)
+        kept: list[Child] = []
+        for child in self._children:
+            if child.name not in names and child.pid is not None and child.kill_at_s is None:
+                os.kill(child.pid, signal.SIGTERM)
+                child.kill_at_s = time.monotonic() + STOP_GRACE_S
+            if child.name in names or child.pid is not None:
+                kept.append(child)
+        # One that is ending gets a successor, which starts once the port is free.
+        staying = {child.name for child in kept if child.kill_at_s is None}
+        added = [name for name in self._servers if name in names and name not in staying]
+        self._children = [*kept, *(Child(name, self._servers[name]) for name in added)]
+
+    def _take_orders(self, descriptor: int) -> None:
+        """Obey the last whole line; at the end of the orders, go on as before."""
+        received = os.read(descriptor, 65_536)
+        if not received:
+            self._selector.unregister(descriptor)
+        *lines, self._order = (self._order + received).split(b"\n")
+        if lines:
+            self._want(lines[-1].decode().split())
+
     def _start_due(self) -> None:
         now_s = time.monotonic()
         for child in self._children:
-            if child.pid is None and child.due_at_s <= now_s:
+            if self._may_start(child) and child.due_at_s <= now_s:
                 self._start(child)
+
+    def _may_start(self, child: Child) -> bool:
+        """Tell whether it does not run, and no earlier process of its name is ending."""
+        return child.pid is None and not any(
+            other.name == child.name and other.kill_at_s is not None for other in self._children
+        )
+
+    def _kill_late(self) -> None:
+        """End what was asked to end and did not."""
+        now_s = time.monotonic()
+        for child in self._children:
+            if child.pid is not None and child.kill_at_s is not None and child.kill_at_s <= now_s:
+                os.kill(child.pid, signal.SIGKILL)
+                child.kill_at_s = now_s + STOP_GRACE_S
 
     def _start(self, child: Child) -> None:
         reader, writer = os.pipe()
@@ -116,6 +172,8 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             self._close_pipes()
+            if self._orders is not None:
+                os.dup2(os.open(os.devnull, os.O_RDONLY), self._orders)
             die_with_parent(signal.SIGKILL, parent_pid)
 
             def announce(url: str) -> None:
@@ -140,13 +198,16 @@ class Supervisor:
                 os.close(child.ready_pipe)
 
     def _next_due_s(self) -> float | None:
-        due = [child.due_at_s for child in self._children if child.pid is None]
+        due = [child.due_at_s for child in self._children if self._may_start(child)]
+        due += [child.kill_at_s for child in self._children if child.kill_at_s is not None]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _wait(self, timeout_s: float | None) -> None:
         for key, _ in self._selector.select(timeout_s):
             if isinstance(key.data, Child):
                 self._read_ready(key.data)
+            elif key.fd == self._orders:
+                self._take_orders(key.fd)
             elif set(self._signals.recv(4096)) & {signal.SIGTERM, signal.SIGINT}:
                 self._is_stopping = True
 
@@ -167,12 +228,16 @@ class Supervisor:
             child.ready_pipe = None
 
     def _reap(self) -> None:
-        for child in self._children:
+        for child in tuple(self._children):
             if child.pid is None or os.waitpid(child.pid, os.WNOHANG)[0] == 0:
                 continue
             pid, child.pid = child.pid, None
             self._drop_pipe(child)
             if self._is_stopping:
+                continue
+            if child.kill_at_s is not None:
+                self._children.remove(child)
+                self._report(ServerEvent(child.name, pid, "", "down"))
                 continue
             child.plan_restart(time.monotonic())
             if not child.is_known_down:

@@ -51,6 +51,26 @@ def test_an_unchanged_fleet_leaves_the_file_alone(tmp_path):
     assert (tmp_path / "mcp_servers.json").stat().st_mtime_ns == before
 
 
+def test_a_server_that_the_owner_removed_stays_away(tmp_path):
+    path = tmp_path / "mcp_servers.json"
+    document = FleetDocument(tmp_path)
+    document.adopt([server("calculator"), server("notion")])
+    written = json.loads(path.read_text())
+    written["servers"] = [entry for entry in written["servers"] if entry["id"] != "notion"]
+    path.write_text(json.dumps(written))
+    assert FleetDocument(tmp_path).adopt([server("calculator"), server("notion")]) == []
+    assert document.enabled_servers() == ["calculator"]
+
+
+def test_a_document_that_was_written_is_noticed(tmp_path):
+    document = FleetDocument(tmp_path)
+    document.has_changed()
+    assert not document.has_changed()
+    FleetDocument(tmp_path).adopt([server("calculator")])
+    assert document.has_changed()
+    assert not document.has_changed()
+
+
 async def test_the_real_fleet_can_be_listed():
     assert "calculator" in [server.name for server in await list_fleet()]
 

@@ -185,3 +185,37 @@ def test_delays_double_up_to_30_s_and_start_anew_after_a_minute_of_health() -> N
 
     assert delays == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
     assert child.due_at_s == HEALTHY_AFTER_S + 0.5
+
+
+def told(up: Up, *names: str) -> None:
+    assert up.stdin is not None
+    up.stdin.write(" ".join(names) + "\n")
+    up.stdin.flush()
+
+
+def test_servers_start_and_end_as_they_are_ordered(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "servers", "up", "--json", "--orders", "--port", "0"]
+    environment = {**os.environ, "FLOTILLA_DATA_DIR": str(tmp_path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment, text=True, **pipes) as up:
+        try:
+            told(up, "calculator")
+            first = next_event(up)
+            assert (first["server"], first["state"]) == ("calculator", "ready")
+            told(up, "calculator", "housekeeping", "no_such_server")
+            second = next_event(up)
+            assert (second["server"], second["state"]) == ("housekeeping", "ready")
+            os.kill(second["pid"], signal.SIGSTOP)
+            told(up, "calculator")
+            told(up, "calculator", "housekeeping")
+            assert next_event(up) == {**second, "url": "", "state": "down"}
+            again = next_event(up)
+            assert (again["server"], again["state"]) == ("housekeeping", "ready")
+            assert again["pid"] != second["pid"]
+            told(up)
+            ended = {next_event(up)["server"], next_event(up)["server"]}
+            assert ended == {"calculator", "housekeeping"}
+            up.send_signal(signal.SIGTERM)
+            assert up.wait(STOP_LIMIT_S) == 0
+        finally:
+            up.kill()
