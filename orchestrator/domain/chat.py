@@ -113,8 +113,23 @@ class Message(Value):
     sources: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
     attachments: list[AttachmentShown] = Field(default_factory=list[AttachmentShown])
     """Files that the owner sent along, or that the model made."""
+    imported: bool = False
+    """True when it came from a file: nobody knows who wrote it."""
     siblings: list[str] = Field(default_factory=list[str])
     """The ids of all versions of this message in their order, when there is more than one."""
+
+
+class SearchHit(Value):
+    """A message or a title that has all words of a search."""
+
+    session_id: str
+    session_title: str
+    message_id: str | None
+    """None when it is the title."""
+    role: Role | None
+    created_at: str
+    snippet: str
+    """Plain text around the words; `\\u0002` and `\\u0003` enclose each hit."""
 
 
 class TurnError(Value):

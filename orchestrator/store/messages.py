@@ -22,10 +22,17 @@ _EMPTY: dict[str, Any] = {
     "tool_call_id": None,
     "sources": [],
     "attachments": [],
+    "imported": False,
 }
 _CALL_COLUMNS = [column.label(f"call_{column.name}") for column in tool_calls.c]
 # Statements of every turn are built once: building costs more than running them.
 _INSERT = messages.insert()
+_OF_SESSION = (
+    select(messages, *_CALL_COLUMNS)
+    .outerjoin(tool_calls, tool_calls.c.id == messages.c.tool_call_id)
+    .where(messages.c.owner_id == bindparam("owner"), messages.c.session_id == bindparam("session"))
+    .order_by(messages.c.position)
+)
 _ALL = 2**31 - 1
 
 
@@ -170,6 +177,12 @@ def page(
     return items, (items[0].id if items and items[0].parent_id is not None else None)
 
 
+def of_session(conn: Connection, owner_id: str, session_id: str) -> list[Message]:
+    """Return the messages of all branches, each after its parent."""
+    here = {"owner": owner_id, "session": session_id}
+    return _messages(conn, owner_id, conn.execute(_OF_SESSION, here).all())
+
+
 def last_of_turn(conn: Connection, owner_id: str, message_id: str, session_id: str) -> str:
     """Return the message that a reply to `message_id` hangs under: the end of its turn's answer.
 
@@ -238,4 +251,5 @@ def _message(row: Row[Any], files: ShownFiles) -> Message:
         tool_call=record_of(row, files, "call_") if row.tool_call_id else None,
         sources=row.sources,
         attachments=shown_attachments.pick(files, row.attachments),
+        imported=row.imported,
     )

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from orchestrator.store.access_schema import metadata, owner_column
@@ -58,6 +59,8 @@ messages = Table(
     Column("created_at", Text, nullable=False),
     # When another branch was shown instead of the one that ends here.
     Column("left_at", Text),
+    # It came from a file, so nobody knows who wrote it.
+    Column("imported", Boolean, nullable=False, server_default=false()),
     CheckConstraint("role IN ('user', 'assistant', 'tool')", name="known_role"),
     Index("messages_by_session", "session_id", "position"),
     Index("messages_by_parent", "parent_id", "session_id"),
