@@ -21,6 +21,9 @@ from orchestrator.api import (
     health,
     metrics,
     model_settings,
+    search,
+    session_branches,
+    session_files,
     sessions,
     tools,
     uploads,
@@ -57,7 +60,8 @@ from orchestrator.tools.tokens import ServerTokens
 
 # The busiest first: routes are tried in their order.
 ROUTERS = (
-    *(chat, sessions, attachments, approvals, tools, fleet, uploads),
+    *(chat, session_files, sessions, session_branches, search),
+    *(attachments, approvals, tools, fleet, uploads),
     *(model_settings, audit, auth, health, metrics),
 )
 BUCKET_SETTLES_S = 60
@@ -74,7 +78,8 @@ def create_app() -> ASGIApp:
         lambda: api.state.signer,
     )
     own = own_origins(settings.port, settings.public_origins)
-    return Guard(inner, own, [uploads.body_rule(settings.attachments_max_size_bytes)])
+    rules = [uploads.body_rule(settings.attachments_max_size_bytes), session_files.IMPORT_RULE]
+    return Guard(inner, own, rules)
 
 
 def create_api(settings: Settings) -> FastAPI:
