@@ -17,13 +17,13 @@ from orchestrator.cli.lock import data_lock
 from orchestrator.cli.notify import ReadinessSocket
 from orchestrator.cli.table import table
 from orchestrator.settings import Settings
+from orchestrator.store.in_force import PRACTICE_MODEL, is_practising
 
 PRACTICE_PORT = 9100
 READY_TIMEOUT_S = 60
 FLEET_GRACE_S = 2
 LOOK_EVERY_S = 1.0
 STOP_GRACE_S = 4.3
-OPENROUTER = "https://openrouter.ai/api/v1"
 
 
 def bring_up(settings: Settings) -> None:
@@ -105,14 +105,13 @@ class _Supervisor:
             environment |= {
                 "OPENROUTER_BASE_URL": _practice_url(self._practice_port),
                 "OPENROUTER_API_KEY": "practice",
-                "OPENROUTER_DEFAULT_MODEL": "flotilla/practice",
+                "OPENROUTER_DEFAULT_MODEL": PRACTICE_MODEL,
             }
         command = _own_command("serve", "--with-parent")
         return self._start(ChildPlan("orchestrator", lambda: command, environment))
 
     def _start_practice(self) -> Child | None:
-        settings = self._settings
-        if settings.openrouter_api_key or settings.openrouter_base_url != OPENROUTER:
+        if not is_practising(self._settings):
             return None
         port = self._practice_port = _free_port()
         self._is_practice_ready = False
