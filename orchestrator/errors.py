@@ -25,6 +25,7 @@ FlotillaError                 code, HTTP status, a sentence that says what to do
 │   ├── ModelUnavailable           5xx, time-out, connection lost
 │   ├── ModelRefused               content policy
 │   └── ModelRequestError          4xx that a retry cannot mend
+│       └── UnknownEndpoint        the id of a model names an endpoint that is not configured
 └── ToolError                 502  a tool call failed in a way the model may read
     ├── ServerUnavailable     503  the server is away; says since when
     ├── ToolNotFound               no such tool, or switched off
@@ -216,6 +217,12 @@ class ModelRequestError(ModelError):
     """Upstream rejected the request; the same request will fail again."""
 
     code = "model_request"
+
+
+class UnknownEndpoint(ModelRequestError):
+    """The id of a model names an endpoint that is not configured; the message lists all."""
+
+    code = "unknown_endpoint"
 
 
 class ToolError(FlotillaError):

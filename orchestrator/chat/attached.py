@@ -20,7 +20,7 @@ from orchestrator.chat.history import WireMessage
 from orchestrator.domain.attachments import Attachment
 from orchestrator.domain.chat import AttachmentShown, Message
 from orchestrator.errors import FlotillaError
-from orchestrator.llm.catalog import ModelCatalog
+from orchestrator.llm.endpoints import ModelEndpoints
 from orchestrator.store import attachments
 from orchestrator.store.database import Database
 
@@ -61,12 +61,12 @@ class AttachedFiles:
         self,
         files: Attachments,
         documents: Documents,
-        catalog: ModelCatalog,
+        models: ModelEndpoints,
         database: Database,
     ) -> None:
         self._files = files
         self._documents = documents
-        self._catalog = catalog
+        self._models = models
         self._database = database
 
     async def of_branch(
@@ -86,7 +86,7 @@ class AttachedFiles:
         known = {attachment.id: attachment for attachment in found}
         await self._files.use(owner_id, found)
         has_picture = any(_is_picture(attachment) for attachment in found)
-        room = _Room(has_picture and await self._catalog.takes_images(model))
+        room = _Room(has_picture and await self._models.takes_images(model))
         parts: dict[str, list[Part]] = {}
         for message in reversed(with_files):
             shown = [

@@ -33,7 +33,7 @@ from orchestrator.chat.unclosed import UnclosedTurns
 from orchestrator.chat.undoing import Undoing
 from orchestrator.domain.chat import Turn
 from orchestrator.errors import Conflict, EventLogBehind, NotFound, NotReady, TooManyRequests
-from orchestrator.llm.openrouter import OpenRouterClient
+from orchestrator.llm.endpoints import ModelEndpoints
 from orchestrator.logs import log_conversation
 from orchestrator.store import approvals, messages, turns
 from orchestrator.store.database import Database
@@ -58,7 +58,7 @@ class ChatOrchestrator:
         settings: ChatSettings,
         data_dir: Path,
         database: Database,
-        llm: OpenRouterClient,
+        llm: ModelEndpoints,
         aggregator: MCPToolAggregator,
         inbox: Inbox,
         grants: GrantKeys,

@@ -15,8 +15,7 @@ from orchestrator.chat.keeping import FileKeeper
 from orchestrator.chat.limits import TurnLimits
 from orchestrator.chat.tool_menu import ToolMenu
 from orchestrator.domain.approvals import PolicyMode
-from orchestrator.llm.catalog import ModelCatalog
-from orchestrator.llm.openrouter import OpenRouterClient
+from orchestrator.llm.endpoints import ModelEndpoints
 from orchestrator.store.database import Database
 from orchestrator.store.in_force import SettingsLayer
 from orchestrator.tools.aggregator import MCPToolAggregator
@@ -41,7 +40,7 @@ class Resources:
 
     settings: ChatSettings
     database: Database
-    llm: OpenRouterClient
+    llm: ModelEndpoints
     aggregator: MCPToolAggregator
     menu: ToolMenu
     inbox: Inbox
@@ -55,7 +54,7 @@ def gathered(
     settings: ChatSettings,
     data_dir: Path,
     database: Database,
-    llm: OpenRouterClient,
+    llm: ModelEndpoints,
     aggregator: MCPToolAggregator,
     inbox: Inbox,
     grants: GrantKeys,
@@ -72,6 +71,6 @@ def gathered(
         inbox=inbox,
         grants=grants,
         day=DaySpending(database, settings.day_max_cost_microusd),
-        attached=AttachedFiles(files, documents, ModelCatalog(llm.models), database),
+        attached=AttachedFiles(files, documents, llm, database),
         keeper=FileKeeper(files, database, aggregator),
     )

@@ -1,9 +1,10 @@
 """Folds chunks into a `Completion` and the deltas to show."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from orchestrator.domain.model_settings import Price
 from orchestrator.llm.chunks import Choice, Chunk, MessagePart, UsageReport, is_object
 from orchestrator.llm.deltas import (
     Completion,
@@ -27,8 +28,17 @@ class Accumulator:
     `completion.tool_calls` is set only by `finish`: half a tool call is nothing to act on.
     """
 
-    def __init__(self, completion: Completion) -> None:
+    def __init__(
+        self,
+        completion: Completion,
+        model_id: Callable[[str], str] = str,
+        price: Price | None = None,
+    ) -> None:
+        """`model_id` makes the endpoint's name of a model ours; `price` is what the owner says."""
         self.completion = completion
+        self._model_id = model_id
+        self._price = price
+        self._wire_model = ""
         self.has_output = False
         self._tool_calls = ToolCallFragments()
         self._deltas: list[Delta] = []
@@ -38,11 +48,13 @@ class Accumulator:
     def add(self, chunk: Chunk) -> None:
         """Take what the chunk carries; errors in it are the caller's business."""
         completion = self.completion
-        completion.model = chunk.model or completion.model
+        if chunk.model and chunk.model != self._wire_model:
+            self._wire_model = chunk.model
+            completion.model = self._model_id(chunk.model)
         completion.generation_id = chunk.id or completion.generation_id
         completion.provider = chunk.provider or completion.provider
         if chunk.usage is not None:
-            completion.usage = _usage(chunk.usage)
+            completion.usage = _usage(chunk.usage, self._price)
         for choice in chunk.choices or ():
             if not choice.index:
                 self._add_choice(choice)
@@ -145,18 +157,25 @@ def _reasoning_text(part: MessagePart) -> str:
     return "".join(str(detail.get("text") or detail.get("summary") or "") for detail in details)
 
 
-def _usage(report: UsageReport) -> Usage:
+def _usage(report: UsageReport, price: Price | None) -> Usage:
     prompt, completion = report.prompt_tokens_details, report.completion_tokens_details
+    prompt_tokens, completion_tokens = report.prompt_tokens or 0, report.completion_tokens or 0
+    dollars = report.cost
+    if price is not None:
+        dollars = (prompt_tokens * price.prompt + completion_tokens * price.completion) / _MICRO
+    cost_microusd = None if dollars is None else microusd(dollars)
     return Usage(
-        prompt_tokens=report.prompt_tokens or 0,
-        completion_tokens=report.completion_tokens or 0,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
         reasoning_tokens=(completion.reasoning_tokens if completion else None) or 0,
         cached_tokens=(prompt.cached_tokens if prompt else None) or 0,
-        cost_microusd=_microusd(report.cost or Decimal(0)),
+        cost_microusd=cost_microusd or 0,
+        is_priced=cost_microusd is not None,
     )
 
 
-def _microusd(dollars: Decimal) -> int:
-    if not 0 <= dollars <= _MAX_COST:
-        return 0
+def microusd(dollars: Decimal) -> int | None:
+    """Return whole micro-dollars, rounded half up; None for what no request costs."""
+    if not (dollars.is_finite() and 0 <= dollars <= _MAX_COST):
+        return None
     return int((dollars * _MICRO).quantize(Decimal(1), ROUND_HALF_UP))

@@ -41,11 +41,14 @@ class Attempt:
     """Reads one answer, as a stream or as the single JSON body some endpoints send instead."""
 
     def __init__(self, endpoint: Endpoint, limits: Limits, model: str) -> None:
-        self.completion = Completion(model=model)
+        """`model` is what the endpoint calls it."""
+        self.completion = Completion(model=endpoint.model_id(model))
         self._endpoint = endpoint
         self._limits = limits
         self._model = model
-        self._accumulator = Accumulator(self.completion)
+        self._accumulator = Accumulator(
+            self.completion, endpoint.model_id, endpoint.prices.get(model)
+        )
         self._parser = SSEParser(limits.max_event_bytes)
         self._response: aiohttp.ClientResponse | None = None
         self._deadline = 0.0

@@ -18,6 +18,11 @@ def is_object(value: Any) -> TypeGuard[Raw]:
     return isinstance(value, dict)
 
 
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Tell whether a decoded JSON value is a list."""
+    return isinstance(value, list)
+
+
 class FunctionPart(msgspec.Struct):
     """A fragment of a call; `arguments` is a piece of JSON text (an object from Ollama)."""
 

@@ -62,6 +62,8 @@ class Usage:
     reasoning_tokens: int = 0
     cached_tokens: int = 0
     cost_microusd: int = 0
+    is_priced: bool = True
+    """False when nobody says what it cost: then the cost above is 0 and means nothing."""
 
 
 @dataclass(slots=True)
@@ -88,9 +90,12 @@ class CompletionRequest:
     """One request for one round, in OpenAI wire terms."""
 
     model: str
+    """`author/model` at OpenRouter, `endpoint:model` at a named endpoint; fallbacks likewise."""
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     fallback_models: tuple[str, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Further top-level fields of the request body, e.g. `temperature`, `reasoning`, `provider`."""
+    """Further top-level fields of the request body, e.g. `temperature`, `reasoning`, `provider`.
+
+    Each model that is tried gets those of them that it and its endpoint take."""
     session_id: str | None = None

@@ -1,9 +1,12 @@
 """One OpenAI-compatible service: where it is, how to sign in there, and what messages call it."""
 
+import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
+from orchestrator.domain.model_settings import OPENROUTER, Price
 from orchestrator.errors import InvalidRequest
 
 _MAX_QUOTE_CHARS = 400
@@ -28,6 +31,12 @@ class Endpoint:
     name: str
     key_setting: str
     url_setting: str
+    is_openrouter: bool = True
+    """False where OpenRouter's own request fields may be refused."""
+    id: str = OPENROUTER
+    """What stands before the `:` in the ids of its models."""
+    prices: Mapping[str, Price] = field(default_factory=dict[str, Price])
+    """What the owner says its models cost, by the names the endpoint gives them."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.base_url)
@@ -39,6 +48,15 @@ class Endpoint:
         """Host and port, without user or path."""
         return urlsplit(self.base_url).netloc.rpartition("@")[2]
 
+    @property
+    def hostname(self) -> str:
+        """The host alone, in lower case."""
+        return urlsplit(self.base_url).hostname or ""
+
+    def model_id(self, wire_model: str) -> str:
+        """Return the id that settings and rows have for a model of this endpoint."""
+        return wire_model if self.id == OPENROUTER else f"{self.id}:{wire_model}"
+
     def url(self, path: str) -> str:
         return f"{self.base_url.rstrip('/')}/{path}"
 
@@ -48,10 +66,11 @@ class Endpoint:
             # Compressed events would be held back by the compressor; and no bombs.
             "Accept-Encoding": "identity",
             "User-Agent": "flotilla",
-            "X-OpenRouter-Title": self.app_title,
         }
-        if self.app_url:
-            headers["HTTP-Referer"] = self.app_url
+        if self.is_openrouter:
+            headers["X-OpenRouter-Title"] = self.app_title
+            if self.app_url:
+                headers["HTTP-Referer"] = self.app_url
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
         return headers
@@ -63,6 +82,25 @@ class Endpoint:
         text = text[: 4 * _MAX_QUOTE_CHARS]
         plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return plain if len(plain) <= _MAX_QUOTE_CHARS else plain[: _MAX_QUOTE_CHARS - 1] + "…"
+
+
+def speaks_openrouter(base_url: str) -> bool:
+    """Tell whether OpenRouter's own fields are understood at an address.
+
+    So it is at openrouter.ai, and at its path on this machine: the practice model, or a proxy.
+    """
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if host == "openrouter.ai" or host.endswith(".openrouter.ai"):
+        return True
+    return _is_this_machine(host) and parts.path.rstrip("/") == "/api/v1"
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def reveal(api_key: Secret | str | None) -> str:

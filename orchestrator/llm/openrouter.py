@@ -13,17 +13,18 @@ from typing import Self
 
 import aiohttp
 
+from orchestrator.domain.model_info import ModelInfo
 from orchestrator.llm.attempt import Limits
-from orchestrator.llm.catalog import ModelInfo, fetch_models
 from orchestrator.llm.deltas import CompletionRequest
 from orchestrator.llm.endpoint import Endpoint, Secret, reveal
-from orchestrator.llm.stream import CompletionStream, Retries
+from orchestrator.llm.listing import fetch_models
+from orchestrator.llm.stream import CompletionStream, Retries, Route, Target
 
 _MIB = 1_048_576
 
 
 class OpenRouterClient:
-    """One per endpoint and process: it holds the connections. Use `async with`, or open/close.
+    """Holds the connections, and knows one endpoint. Use `async with`, or open/close.
 
     Args:
         base_url: up to and including `/v1`.
@@ -56,14 +57,20 @@ class OpenRouterClient:
         max_event_bytes: int = 8 * _MIB,
         max_stream_bytes: int = 64 * _MIB,
     ) -> None:
-        self._endpoint = Endpoint(
-            base_url, reveal(api_key), app_title, app_url, name, key_setting, url_setting
+        self.endpoint = Endpoint(
+            base_url,
+            reveal(api_key),
+            app_title,
+            app_url,
+            name,
+            key_setting,
+            url_setting,
+            is_openrouter,
         )
         self._limits = Limits(
             first_byte_timeout_s, idle_timeout_s, max_event_bytes, max_stream_bytes
         )
         self._retries = Retries(first_delay_s=retry_delay_s)
-        self._is_openrouter = is_openrouter
         self._connect_timeout_s = connect_timeout_s
         self._ssl_context = ssl_context
         self._session: aiohttp.ClientSession | None = None
@@ -102,26 +109,32 @@ class OpenRouterClient:
             self._session = None
 
     @asynccontextmanager
-    async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionStream]:
-        """Give a stream to iterate over; leaving early closes the upstream connection at once."""
+    async def stream(
+        self, request: CompletionRequest, route: Route | None = None
+    ) -> AsyncGenerator[CompletionStream]:
+        """Give a stream to iterate over; leaving early closes the upstream connection at once.
+
+        `route` finds the endpoints of the request's models; without it they are all of this one.
+        """
         stream = CompletionStream(
-            self._opened(),
-            self._endpoint,
+            self.session,
             self._limits,
             self._retries,
             request,
-            is_openrouter=self._is_openrouter,
+            route or (lambda model: Target(self.endpoint, model)),
         )
         try:
             yield stream
         finally:
             await stream.close()
 
-    async def models(self) -> list[ModelInfo]:
-        """Return what `GET /models` lists; raises ModelError."""
-        return await fetch_models(self._opened(), self._endpoint)
+    async def models(self, endpoint: Endpoint | None = None) -> list[ModelInfo]:
+        """Return what `GET /models` lists, here or elsewhere; raises ModelError."""
+        return await fetch_models(self.session, endpoint or self.endpoint)
 
-    def _opened(self) -> aiohttp.ClientSession:
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The connections, which serve every endpoint."""
         if self._session is None:
             raise RuntimeError("open() the client first")
         return self._session

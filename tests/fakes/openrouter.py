@@ -93,6 +93,17 @@ class FakeOpenRouter:
     def __init__(self, api_key: str | None = API_KEY, bench: Bench | None = None) -> None:
         self.base_url = ""
         self.received: list[Received] = []
+        self.listing: Any = None
+        """What `GET /models` answers; None: the models of the scenarios."""
+        self.listed = 0
+        """How often that was asked."""
+        self._lists: defaultdict[int, Signal] = defaultdict(Signal)
+        self.is_away = False
+        """From now on everything but completions answers 503."""
+        self.key: dict[str, Any] = {"label": "sk-or-...", "limit": None, "usage": 0.5}
+        self.generations: dict[str, dict[str, Any]] = {}
+        """What `GET /generation` says, by id; of others it knows a cost and no tokens."""
+        self.unknown_generations: set[str] = set()
         self._api_key = api_key
         self._wire = Wire()
         self._scripts: defaultdict[str, deque[Round]] = defaultdict(deque)
@@ -121,6 +132,10 @@ class FakeOpenRouter:
         await self._arrivals[number].wait(timeout_s)
         return self.received[number]
 
+    async def listed_times(self, times: int) -> None:
+        """Return once the list of models was asked for so often."""
+        await self._lists[times].wait()
+
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one POST to /chat/completions."""
         request = Request(scope, receive)
@@ -130,7 +145,7 @@ class FakeOpenRouter:
             return
         received = self._record(body, request)
         try:
-            response = self._refused(body, request) or self._unstreamed(body)
+            response = self.refused(body, request) or self._unstreamed(body)
             if response is not None:
                 await response(scope, receive, send)
                 return
@@ -148,7 +163,8 @@ class FakeOpenRouter:
         self._arrivals[len(self.received) - 1].set()
         return received
 
-    def _refused(self, body: Any, request: Request) -> Response | None:
+    def refused(self, body: Any, request: Request) -> Response | None:
+        """Return the error that a request deserves before it is looked at any further."""
         if not self.is_allowed(request):
             return _error(401, "No auth credentials found", "authentication")
         try:
@@ -220,16 +236,25 @@ class FakeOpenRouter:
         await send({"type": "http.response.body", "body": b""})
 
     async def _models(self, request: Request) -> Response:
-        return JSONResponse({"data": [_model_entry(model) for model in MODELS]})
+        self.listed += 1
+        self._lists[self.listed].set()
+        scenarios = {"data": [_model_entry(model) for model in MODELS]}
+        return self._gone() or JSONResponse(self.listing or scenarios)
 
     async def _key(self, request: Request) -> Response:
         if not self.is_allowed(request):
             return _error(401, "No auth credentials found", "authentication")
-        return JSONResponse({"data": {"label": "sk-or-...", "limit": None, "usage": 0.5}})
+        return self._gone() or JSONResponse({"data": self.key})
 
     async def _generation(self, request: Request) -> Response:
-        data = {"id": request.query_params.get("id"), "total_cost": 0.00012, "model": "fake/text"}
-        return JSONResponse({"data": data})
+        wanted = request.query_params["id"]
+        if wanted in self.unknown_generations:
+            return _error(404, f"Generation {wanted} not found", "not_found")
+        data = {"id": wanted, "total_cost": 0.00012, "model": "fake/text"}
+        return self._gone() or JSONResponse({"data": self.generations.get(wanted, data)})
+
+    def _gone(self) -> Response | None:
+        return _error(503, "Away", "server") if self.is_away else None
 
 
 class _ChatEndpoint:

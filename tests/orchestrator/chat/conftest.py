@@ -23,7 +23,7 @@ from orchestrator.domain.attachments import Attachment
 from orchestrator.domain.chat import Message, ToolCallRecord, Turn
 from orchestrator.domain.model_settings import ModelSettings
 from orchestrator.domain.servers import ServerConfig
-from orchestrator.llm.openrouter import OpenRouterClient
+from orchestrator.llm.endpoints import ModelEndpoints
 from orchestrator.store import messages, sessions, standing_approvals, tool_calls, turns
 from orchestrator.store.database import Database
 from orchestrator.store.in_force import SettingsLayer, document_layer
@@ -168,7 +168,9 @@ async def running_chat(
         pins=PinFile(folder / "tool_pins.json"),
     )
     model_url = fake if isinstance(fake, str) else fake.base_url
-    llm = OpenRouterClient(model_url, API_KEY, retry_delay_s=0.01)
+    llm = ModelEndpoints(
+        model_url, API_KEY, cache_dir=folder / "cache" / "models", retry_delay_s=0.01
+    )
     inbox, grants = Inbox(database), GrantKeys(effects.data_dir if effects else folder)
     async with llm, aggregator, running(inbox.keep_deadlines()):
         assert await aggregator.wait_until_settled(10)

@@ -38,9 +38,6 @@ def sse(*deltas: dict[str, Any], finish: str | None = "stop") -> bytes:
         ("1.1e-5", 11),
         ("0.1", 100_000),
         ("3", 3_000_000),
-        ("null", 0),
-        ("-1", 0),
-        ("1e99999", 0),
     ],
 )
 async def test_cost_is_exact_and_rounded_half_up(cost: str, microusd: int) -> None:
@@ -49,6 +46,16 @@ async def test_cost_is_exact_and_rounded_half_up(cost: str, microusd: int) -> No
     _, completion, _ = await collect_raw(SSE_HEAD, sse({"content": "x"}), usage, DONE)
 
     assert completion.usage == Usage(prompt_tokens=1, cost_microusd=microusd)
+
+
+@pytest.mark.parametrize("cost", ["null", "-1", "1e99999", '"NaN"'])
+async def test_a_cost_that_nobody_can_have_meant_is_not_known(cost: str) -> None:
+    usage = b'data: {"choices": [], "usage": {"prompt_tokens": 1, "cost": %s}}\n\n' % cost.encode()
+
+    _, completion, error = await collect_raw(SSE_HEAD, sse({"content": "x"}), usage, DONE)
+
+    assert error is None
+    assert completion.usage == Usage(prompt_tokens=1, is_priced=False)
 
 
 async def test_unknown_fields_and_nulls_are_passed_over() -> None:
@@ -165,7 +172,7 @@ async def test_a_whole_json_completion_is_read_like_a_stream() -> None:
     assert error is None
     assert (completion.text, completion.model) == ("Hi", "m2")
     assert [call.name for call in completion.tool_calls] == ["f", "g"]
-    assert completion.usage == Usage(prompt_tokens=3, completion_tokens=1)
+    assert completion.usage == Usage(prompt_tokens=3, completion_tokens=1, is_priced=False)
 
 
 @pytest.mark.parametrize(

@@ -335,7 +335,7 @@ async def test_a_finished_answer_leaves_its_connection_for_the_next(
     await collect(client, ask("fake/text"))
     await collect(client, ask("fake/text"))
 
-    connector = client._opened().connector
+    connector = client.session.connector
     assert sum(len(group) for group in connector._conns.values()) == 1
 
 
@@ -359,6 +359,6 @@ async def test_the_models_are_listed_with_prices(client: OpenRouterClient) -> No
     model = (await client.models())[0]
 
     assert (model.id, model.context_length) == ("fake/text", 128_000)
-    assert model.pricing["prompt"] == "0.000001"
+    assert model.pricing.prompt == 1
     assert "tools" in model.supported_parameters
-    assert model.architecture.input_modalities == ["text", "image"]
+    assert model.input_modalities == ("text", "image")
