@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -20,10 +21,14 @@ from orchestrator.api import (
     health,
     metrics,
     model_settings,
+    presets,
     search,
+    secrets,
+    server_tools,
     session_branches,
     session_files,
     sessions,
+    suggestions,
     tools,
     uploads,
 )
@@ -44,15 +49,17 @@ from orchestrator.chat.direct_calls import DirectCalls
 from orchestrator.chat.limits import TurnLimits
 from orchestrator.chat.orchestrator import ChatOrchestrator
 from orchestrator.chat.resources import ChatSettings
-from orchestrator.llm.endpoints import ModelEndpoints
+from orchestrator.llm.openrouter import OpenRouterClient
 from orchestrator.settings import Settings, load_settings
+from orchestrator.store.admission import admit_servers
+from orchestrator.store.audit import acting_as
 from orchestrator.store.database import Database
 from orchestrator.store.document_folder import Contents
 from orchestrator.store.documents import Documents
 from orchestrator.store.in_force import document_layer, environment_layers
-from orchestrator.store.local_tokens import ensure_local_tokens
 from orchestrator.store.migrate import migrate
-from orchestrator.store.standing_approvals import revoke_of_others
+from orchestrator.store.vault import Vault
+from orchestrator.tools.addresses import AddressRule
 from orchestrator.tools.aggregator import MCPToolAggregator
 from orchestrator.tools.pin_file import PinFile
 from orchestrator.tools.tokens import ServerTokens
@@ -60,8 +67,8 @@ from orchestrator.tools.tokens import ServerTokens
 # The busiest first: routes are tried in their order.
 ROUTERS = (
     *(chat, session_files, sessions, session_branches, search),
-    *(attachments, approvals, tools, fleet, uploads),
-    *(model_settings, audit, auth, health, metrics),
+    *(attachments, approvals, tools, fleet, server_tools, uploads),
+    *(model_settings, presets, suggestions, secrets, audit, auth, health, metrics),
 )
 BUCKET_SETTLES_S = 60
 """A bucket may still finish what a process asked for that has died."""
@@ -109,14 +116,20 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         database = Database(path)
         stack.push_async_callback(database.close)
         documents = Documents(settings.data_dir)
-        await _admit_servers(settings.data_dir, database, documents.current)
+        servers = documents.current.mcp_servers
+        owner = await database.write(
+            admit_servers, settings.data_dir, servers, servers, acting_as.get()
+        )
+        vault = Vault(database, owner.id, settings.vault_key_path)
+        await vault.load()
         authenticator = Authenticator(database)
         await stack.enter_async_context(running(authenticator.keep_last_used()))
         signer = ContentSigner(signing_key(settings.data_dir))
         files = await stack.enter_async_context(_attachments(settings, database, signer))
-        llm = await stack.enter_async_context(_model_endpoints(settings, documents, tls))
-        aggregator = await stack.enter_async_context(_aggregator(settings, documents, tls))
-        documents.subscribe(partial(_servers_changed, settings.data_dir, database, aggregator))
+        llm = await stack.enter_async_context(_model_client(settings, tls))
+        aggregator = await stack.enter_async_context(_aggregator(settings, documents, vault, tls))
+        follows = (settings.data_dir, database, authenticator, aggregator)
+        documents.subscribe(partial(_servers_changed, *follows))
         await stack.enter_async_context(running(documents.follow()))
         inbox = Inbox(database)
         await stack.enter_async_context(running(inbox.keep_deadlines()))
@@ -131,11 +144,11 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         app.state.settings = settings
         app.state.database = database
         app.state.documents = documents
+        app.state.vault = vault
         app.state.authenticator = authenticator
         app.state.signer = signer
         app.state.attachments = files
         app.state.aggregator = aggregator
-        app.state.models = llm
         yield
 
 
@@ -165,46 +178,48 @@ async def _attachments(
         await blobs.aclose()
 
 
-def _model_endpoints(
-    settings: Settings, documents: Documents, tls: ssl.SSLContext
-) -> ModelEndpoints:
-    return ModelEndpoints(
-        settings.openrouter_base_url,
+def _model_client(settings: Settings, tls: ssl.SSLContext) -> OpenRouterClient:
+    """Return the client; endpoints that are not OpenRouter's may refuse its own request fields."""
+    url = settings.openrouter_base_url
+    host = urlsplit(url).hostname or ""
+    return OpenRouterClient(
+        url,
         settings.openrouter_api_key,
-        cache_dir=settings.data_dir / "cache" / "models",
-        named=lambda: documents.current.model_settings.endpoints,
         ssl_context=tls,
+        is_openrouter=host == "openrouter.ai" or host.endswith(".openrouter.ai"),
     )
-
-
-async def _admit_servers(data_dir: Path, database: Database, now: Contents) -> None:
-    """Give each server of the fleet its tokens; what a server may do unasked ends when it goes."""
-    servers = now.mcp_servers.servers
-    fleet = [server.id for server in servers if server.trust == "fleet"]
-    owner = await database.write(ensure_local_tokens, data_dir, fleet)
-    ids = {server.id for server in servers}
-    await database.write(revoke_of_others, owner.id, ids, actor="settings")
 
 
 async def _servers_changed(
     data_dir: Path,
     database: Database,
+    authenticator: Authenticator,
     aggregator: MCPToolAggregator,
     before: Contents,
     now: Contents,
 ) -> None:
-    if now.mcp_servers != before.mcp_servers:
-        await _admit_servers(data_dir, database, now)
-        await aggregator.reconfigure(now.mcp_servers.servers)
+    """Put a changed list of servers in force."""
+    old, new = before.mcp_servers, now.mcp_servers
+    if new == old:
+        return
+    try:
+        await database.write(admit_servers, data_dir, old, new, acting_as.get())
+        await authenticator.end_revoked()
+    finally:
+        # Whatever else fails, what runs is what the document says.
+        await aggregator.reconfigure(new.servers)
 
 
-def _aggregator(settings: Settings, documents: Documents, tls: ssl.SSLContext) -> MCPToolAggregator:
+def _aggregator(
+    settings: Settings, documents: Documents, vault: Vault, tls: ssl.SSLContext
+) -> MCPToolAggregator:
     return MCPToolAggregator(
         documents.current.mcp_servers.servers,
-        token_for=ServerTokens(settings.data_dir),
+        token_for=ServerTokens(settings.data_dir, vault.secret),
         cache_dir=settings.data_dir / "cache" / "tools",
         pins=PinFile(settings.data_dir / "tool_pins.json"),
         ssl_context=tls,
+        addresses=AddressRule(settings.private_server_hosts),
     )
 
 

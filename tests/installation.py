@@ -69,6 +69,7 @@ class Installation:
             "OPENROUTER_API_KEY": "sk-or-test",
             "OPENROUTER_DEFAULT_MODEL": self.model,
             "NO_PROXY": "127.0.0.1",
+            "FLOTILLA_PRIVATE_SERVER_HOSTS": "127.0.0.1",
             **self.more,
         }
         command = (*self.wrapper, executable, "-m", "orchestrator", "serve")

@@ -10,6 +10,7 @@ from orchestrator.api.problems import break_off, refuse
 from orchestrator.api.signed_access import is_one_attachment, open_with, signed_address
 from orchestrator.attachments.signing import ContentSigner
 from orchestrator.errors import FlotillaError, Forbidden, NotSignedIn
+from orchestrator.store.audit import acting_as
 
 COOKIE = "flotilla_session"
 PUBLIC = frozenset([("POST", "/api/auth/sign-in")])
@@ -98,6 +99,7 @@ class Authentication:
             raise RuntimeError("A request runs in a task.")
         revocation = principal.revocation
         revocation.requests.add(task)
+        acting_as.set(principal.actor)
         try:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:

@@ -170,6 +170,13 @@ class Authenticator:
             raise NotFound(f"There is no token {token_id!r} in force.")
         self._end(token_id)
 
+    async def end_revoked(self) -> None:
+        """End the tokens that were revoked without us, because their servers left the fleet."""
+        self._generation += 1
+        known = tuple(self._revocations)
+        for token_id in await self._database.read(principals.revoked_among, known):
+            self._end(token_id)
+
     async def keep_last_used(self) -> Never:
         """Write `last_used_at` for ever: at most once a minute for each credential."""
         while True:

@@ -1,43 +1,119 @@
-"""The fleet as it stands: each configured server and its state."""
+"""The servers: how each stands, and changes of their list, which take effect at once."""
 
-from fastapi import APIRouter
-from pydantic import BaseModel
+from typing import Annotated
 
-from orchestrator.api.deps import AggregatorDep, PrincipalDep
+from fastapi import APIRouter, Path, Response
+
+from orchestrator.api.authenticator import Principal
+from orchestrator.api.deps import AggregatorDep, DocumentsDep, PrincipalDep, SettingsDep, VaultDep
 from orchestrator.api.problems import problem_responses
-from orchestrator.domain.tools import ServerState
+from orchestrator.api.server_bodies import (
+    ServerListBody,
+    ServerPatch,
+    ServerRules,
+    WriteOnlyToken,
+    configured,
+    secret_of,
+    without,
+)
+from orchestrator.api.server_views import (
+    ServerDetail,
+    ServerEntry,
+    ServerList,
+    server_detail,
+    server_entry,
+    server_list,
+)
+from orchestrator.store.vault import Vault
 
-router = APIRouter(prefix="/api/mcp", tags=["mcp"])
+router = APIRouter(prefix="/api/mcp/servers", tags=["mcp"])
 
-
-class ServerEntry(BaseModel):
-    """One configured server."""
-
-    id: str
-    title: str
-    url: str
-    enabled: bool
-    state: ServerState
-    since: str
-    """When the state last changed."""
-    last_error: str | None
-    tool_count: int
-    version: str | None
-
-
-class ServerList(BaseModel):
-    """The configured servers, in their order."""
-
-    items: list[ServerEntry]
+ServerId = Annotated[str, Path(examples=["weather"])]
 
 
-@router.get("/servers", responses=problem_responses())
-async def list_servers(_principal: PrincipalDep, aggregator: AggregatorDep) -> ServerList:
+@router.get("", responses=problem_responses())
+async def list_servers(
+    _principal: PrincipalDep, aggregator: AggregatorDep, documents: DocumentsDep
+) -> ServerList:
     """List the servers with their states; never waits for one."""
-    fields = ServerEntry.model_fields
-    return ServerList(
-        items=[
-            ServerEntry(**{name: getattr(status, name) for name in fields})
-            for status in aggregator.servers()
-        ]
-    )
+    return await server_list(aggregator, documents.problems)
+
+
+@router.put("", responses=problem_responses(409, 507))
+async def replace_servers(
+    body: ServerListBody,
+    principal: PrincipalDep,
+    aggregator: AggregatorDep,
+    documents: DocumentsDep,
+    settings: SettingsDep,
+    vault: VaultDep,
+) -> ServerList:
+    """Replace the list of servers, all or nothing; calls in flight on those that leave may end."""
+    rules = ServerRules(settings)
+    rules.replaced(documents.current, body.servers)
+    for server in body.servers:
+        await _keep_token(vault, server.id, server, principal)
+    await documents.change(lambda now: rules.replaced(now, body.servers))
+    for server in body.servers:
+        if server.token is not None:
+            aggregator.reconnect(server.id)
+    return await server_list(aggregator, documents.problems)
+
+
+@router.post("/refresh", responses=problem_responses())
+async def refresh_servers(
+    _principal: PrincipalDep, aggregator: AggregatorDep, documents: DocumentsDep
+) -> ServerList:
+    """Connect to all servers anew and list their tools; answers when each answered or failed."""
+    await aggregator.refresh()
+    return await server_list(aggregator, documents.problems)
+
+
+@router.get("/{server_id}", responses=problem_responses(404))
+async def get_server(
+    server_id: ServerId, _principal: PrincipalDep, aggregator: AggregatorDep
+) -> ServerDetail:
+    """Return one server with its tools; never waits for it."""
+    return await server_detail(aggregator, server_id)
+
+
+@router.patch("/{server_id}", responses=problem_responses(404, 507))
+async def change_server(
+    server_id: ServerId,
+    body: ServerPatch,
+    principal: PrincipalDep,
+    aggregator: AggregatorDep,
+    documents: DocumentsDep,
+    settings: SettingsDep,
+    vault: VaultDep,
+) -> ServerEntry:
+    """Change any field of a server but its id; switches of single tools are `disabled_tools`."""
+    rules = ServerRules(settings)
+    rules.patched(documents.current, server_id, body)
+    await _keep_token(vault, server_id, body, principal)
+    await documents.change(lambda now: rules.patched(now, server_id, body))
+    if body.token is not None:
+        aggregator.reconnect(server_id)
+    return await server_entry(aggregator, server_id)
+
+
+@router.delete("/{server_id}", status_code=204, responses=problem_responses(404, 507))
+async def remove_server(
+    server_id: ServerId, principal: PrincipalDep, documents: DocumentsDep, vault: VaultDep
+) -> Response:
+    """Remove a server, and the token that was given for it; its calls in flight may end."""
+    secret = secret_of(server_id)
+    had_token = configured(documents.current, server_id).token_secret == secret
+    after = await documents.change(lambda now: without(now, server_id))
+    is_used = any(server.token_secret == secret for server in after.mcp_servers.servers)
+    if had_token and not is_used and vault.secret(secret) is not None:
+        await vault.remove(secret, actor=principal.actor)
+    return Response(status_code=204)
+
+
+async def _keep_token(
+    vault: Vault, server_id: str, body: WriteOnlyToken, principal: Principal
+) -> None:
+    if body.token is not None:
+        token = body.token.get_secret_value()
+        await vault.put(secret_of(server_id), token, actor=principal.actor)

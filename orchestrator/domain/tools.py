@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from orchestrator.domain.servers import ServerConfig
+
 ToolCallStatus = Literal["done", "failed", "denied", "cancelled", "unknown"]
 ServerState = Literal[
     "connecting", "ready", "degraded", "unavailable", "needs_sign_in", "disabled", "changed"
@@ -64,6 +66,8 @@ class KnownTool:
     """True when it changed on its server and waits to be accepted."""
     is_up: bool
     """Whether its server can be reached."""
+    schema_bytes: int = 0
+    """What it adds to each request to a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +130,44 @@ class ToolResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Latency:
+    """How long the last calls of a server took, in ms; None when there were none."""
+
+    p50: float | None = None
+    p95: float | None = None
+    calls: int = 0
+    """How many were measured, at most 200."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServerStatus:
     """What is known of one configured server right now."""
 
-    id: str
-    title: str
-    url: str
-    enabled: bool
+    config: ServerConfig
     state: ServerState
     since: str
     """RFC 3339 time of the last change of state."""
     last_error: str | None = None
     tool_count: int = 0
+    """All its tools, also those that cannot be called."""
+    tools_on: int = 0
+    """Those that are neither switched off nor held back."""
+    schema_bytes: int = 0
+    """What the tools that are on add to each request to a model."""
+    changed_tools: tuple[str, ...] = ()
+    """Tools that changed on the server and wait to be accepted."""
+    latency: Latency = Latency()
     version: str | None = None
     instructions: str | None = field(default=None, repr=False)
+
+    @property
+    def id(self) -> str:
+        return self.config.id
+
+    @property
+    def title(self) -> str:
+        return self.config.shown_title
+
+    @property
+    def enabled(self) -> bool:
+        return self.config.enabled

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select
@@ -11,6 +12,8 @@ from orchestrator.domain.times import now_rfc3339
 from orchestrator.store.schema import audit
 
 _FIRST = "0" * 64
+acting_as: ContextVar[str] = ContextVar("acting_as", default="settings")
+"""Who asked for what is being done; `settings` is whoever edited the documents by hand."""
 _SEEN = "audit_head_seen"
 
 

@@ -213,6 +213,14 @@ def revoke_token(conn: Connection, owner_id: str, token_id: str, *, actor: str) 
     return bool(revoked)
 
 
+def revoked_among(conn: Connection, token_ids: Iterable[str]) -> list[str]:
+    """Return which of these tokens were revoked."""
+    query = select(api_tokens.c.id).where(
+        api_tokens.c.id.in_(list(token_ids)), api_tokens.c.revoked_at.is_not(None)
+    )
+    return list(conn.execute(query).scalars())
+
+
 def touch(conn: Connection, used: Iterable[tuple[CredentialKind, str, str]]) -> None:
     """Set `last_used_at` of each (kind, id, time)."""
     for kind, credential_id, at in used:

@@ -20,16 +20,20 @@ from orchestrator.domain.tools import (
     ToolDefinition,
     ToolResult,
 )
-from orchestrator.errors import NotFound, OutcomeUnknown, ToolError, ToolNotFound
+from orchestrator.errors import NotFound, OutcomeUnknown, ToolError
+from orchestrator.tools.addresses import AddressRule
 from orchestrator.tools.breaker import CircuitBreaker
 from orchestrator.tools.cache import ListCache
 from orchestrator.tools.calls import CallQueue, OutgoingCall
-from orchestrator.tools.connection import USABLE, Connection, Surroundings
+from orchestrator.tools.catalogue import Catalogue
+from orchestrator.tools.connection import Connection
 from orchestrator.tools.failures import ExchangeFailed, unreadable
 from orchestrator.tools.pins import PinStore, ToolChange, ToolPins
+from orchestrator.tools.processes import ProcessMemory
 from orchestrator.tools.records import AuditRows, CallRecord, ServerRecords
 from orchestrator.tools.results import tool_result
 from orchestrator.tools.server_files import read_file
+from orchestrator.tools.surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +67,7 @@ class MCPToolAggregator:
         cache_dir: Path,
         pins: PinStore,
         ssl_context: ssl.SSLContext | None = None,
+        addresses: AddressRule | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -75,14 +80,16 @@ class MCPToolAggregator:
         self._around = Surroundings(
             token_for=token_for,
             ssl_context=ssl_context,
+            addresses=addresses or AddressRule(),
             pins=self._pins,
             cache=ListCache(cache_dir),
+            records=self._records,
             on_change=self._connection_changed,
         )
+        self._memory = ProcessMemory()
         self._members: dict[str, _Member] = {}
         self._leaving: set[asyncio.Task[None]] = set()
-        self._tools: tuple[ToolDefinition, ...] = ()
-        self._routes: dict[str, tuple[_Member, ToolDefinition]] = {}
+        self._catalogue = Catalogue()
 
     async def __aenter__(self) -> Self:
         await self.reconfigure(self._configs)
@@ -98,42 +105,54 @@ class MCPToolAggregator:
 
     def tools(self) -> tuple[ToolDefinition, ...]:
         """Return the tools that can be called now, in a stable order; costs nothing."""
-        return self._tools
+        return self._catalogue.tools
 
     def tool(self, qualified_name: str) -> ToolDefinition | None:
         """Return a known tool, even while its server is away or the tool is held back."""
-        route = self._routes.get(qualified_name)
-        return route[1] if route else None
+        return self._catalogue.tool(qualified_name)
 
     def callable_tool(self, qualified_name: str) -> ToolDefinition:
         """Return a tool that may be called, even while its server is away. Raises ToolNotFound."""
-        return self._callable(qualified_name)[1]
+        return self._catalogue.callable(qualified_name)
 
-    def known_tools(self) -> tuple[KnownTool, ...]:
-        """Return all tools of all configured servers, also those that cannot be called."""
-        return tuple(
-            KnownTool(
-                definition=tool,
-                is_enabled=tool.name not in member.connection.config.disabled_tools,
-                is_held_back=tool.name in member.connection.held_back,
-                is_up=member.connection.state in USABLE,
-            )
-            for member, tool in self._routes.values()
-        )
+    def known_tools(self, server: str | None = None) -> tuple[KnownTool, ...]:
+        """Return the tools of all servers or of one, also those that cannot be called."""
+        return self._catalogue.known(server)
 
     def servers(self) -> tuple[ServerStatus, ...]:
         """Return all configured servers, in the order of the configuration."""
         return tuple(member.connection.status for member in self._members.values())
 
+    def server(self, server: str) -> ServerStatus:
+        """Return one of them. Raises NotFound."""
+        return self._member(server).connection.status
+
+    async def pss_bytes(self) -> dict[str, int | None]:
+        """Return the memory of each server of the fleet that runs on this machine, by id."""
+        processes = {
+            server: member.connection.process
+            for server, member in self._members.items()
+            if member.connection.process is not None
+        }
+        sizes = await self._memory.pss_bytes(set(processes.values()))
+        return {server: sizes[process] for server, process in processes.items()}
+
     def changes(self, server: str) -> tuple[ToolChange, ...]:
-        """Return the tools of a server that are held back, with their old and new definitions."""
+        """Return the tools of a server that are held back, with both definitions.
+
+        Raises NotFound when no such server is configured.
+        """
+        self._member(server)
         return self._pins.changes(server)
 
-    def accept(self, server: str, tool: str) -> None:
-        """Let a held-back tool be called from now on. Raises NotFound when none is held back."""
-        self._configured(server)
-        self._pins.accept(server, tool)
-        self._members[server].connection.review()
+    def accept(self, server: str, tool: str, sha256: str) -> None:
+        """Let a held-back tool be called from now on, as long as it is the definition of that hash.
+
+        Raises NotFound when none is held back, Conflict when it has changed again.
+        """
+        member = self._member(server)
+        self._pins.accept(server, tool, sha256)
+        member.connection.review()
 
     async def call(
         self,
@@ -151,7 +170,8 @@ class MCPToolAggregator:
         tool on its server.
         """
         try:
-            member, tool = self._callable(qualified_name)
+            tool = self._catalogue.callable(qualified_name)
+            member = self._member(tool.server)
             config = member.connection.config
             call = OutgoingCall(call_id, tool, dict(arguments), permit, on_progress)
             result = await member.queue.call(call, timeout_s=timeout_s or config.call_timeout_s)
@@ -218,6 +238,11 @@ class MCPToolAggregator:
             for member in self._members.values():
                 group.create_task(member.connection.refresh())
 
+    def reconnect(self, server: str) -> None:
+        """Have a server tried at once, because what it needs may be there now."""
+        if member := self._members.get(server):
+            member.connection.try_now()
+
     async def wait_until_settled(self, timeout_s: float) -> bool:
         """Wait until every server has connected or failed once; False when time ran out."""
         try:
@@ -244,23 +269,13 @@ class MCPToolAggregator:
             await asyncio.wait(late, timeout=CLOSE_TIMEOUT_S)
 
     def _configured(self, server: str) -> ServerConfig:
+        return self._member(server).connection.config
+
+    def _member(self, server: str) -> _Member:
         member = self._members.get(server)
         if member is None:
-            raise NotFound(f"no server {server!r} is configured")
-        return member.connection.config
-
-    def _callable(self, qualified_name: str) -> tuple[_Member, ToolDefinition]:
-        route = self._routes.get(qualified_name)
-        if route is None:
-            raise ToolNotFound(f"There is no tool {qualified_name!r}.")
-        member, tool = route
-        if tool.name in member.connection.config.disabled_tools:
-            raise ToolNotFound(f"The tool {qualified_name!r} is switched off in the settings.")
-        if tool.name in member.connection.held_back:
-            raise ToolNotFound(
-                f"The tool {qualified_name!r} changed on its server and waits to be accepted."
-            )
-        return route
+            raise NotFound(f"There is no server {server!r}.")
+        return member
 
     def _new_member(self, config: ServerConfig) -> _Member:
         breaker = CircuitBreaker(clock=self._clock, jitter=self._jitter)
@@ -274,16 +289,9 @@ class MCPToolAggregator:
         self._leaving.add(member.task)
         member.task.add_done_callback(self._leaving.discard)
 
-    def _connection_changed(self, connection: Connection) -> None:
-        member = self._members.get(connection.config.id)
-        if member is not None and member.connection is connection:
+    def _connection_changed(self, server: str) -> None:
+        if server in self._members:
             self._rebuild()
 
     def _rebuild(self) -> None:
-        routes: dict[str, tuple[_Member, ToolDefinition]] = {}
-        callable_tools: list[ToolDefinition] = []
-        for member in self._members.values():
-            callable_tools.extend(member.connection.callable_tools())
-            for tool in member.connection.definitions.values():
-                routes.setdefault(tool.qualified_name, (member, tool))
-        self._tools, self._routes = tuple(callable_tools), routes
+        self._catalogue = Catalogue(member.connection for member in self._members.values())

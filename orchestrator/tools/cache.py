@@ -7,10 +7,12 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.store.json_file import read_json_document, write_json_document
-from orchestrator.tools.definitions import ListedTool
+from orchestrator.tools.definitions import ListedTool, visible_text
 
 _VERSION: Final = 2
 """Version 1 did not keep what a server says of the effects of its tools."""
+_MAX_VERSION_LENGTH = 64
+_MAX_INSTRUCTIONS_LENGTH = 4096
 
 
 class CachedList(BaseModel):
@@ -24,6 +26,18 @@ class CachedList(BaseModel):
     server_version: str | None = None
     instructions: str | None = None
     tools: tuple[ListedTool, ...] = ()
+
+
+def known_list(
+    url: str, version: str | None, instructions: str | None, tools: tuple[ListedTool, ...]
+) -> CachedList:
+    """Return what to keep of a server that listed these tools and said that of itself."""
+    return CachedList(
+        url=url,
+        server_version=visible_text(version or "", _MAX_VERSION_LENGTH) or None,
+        instructions=visible_text(instructions or "", _MAX_INSTRUCTIONS_LENGTH) or None,
+        tools=tools,
+    )
 
 
 class ListCache:

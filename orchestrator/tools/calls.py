@@ -16,6 +16,7 @@ from orchestrator.errors import (
     ToolTimeout,
 )
 from orchestrator.tools.call_meta import call_meta
+from orchestrator.tools.catalogue import check_callable
 from orchestrator.tools.connection import Connection
 from orchestrator.tools.failures import BadReply, ExchangeFailed, NeedsSignIn
 from orchestrator.tools.records import ServerRecords
@@ -119,6 +120,9 @@ class CallQueue:
         connection = self._connection
         is_ours = connection.config.trust == "fleet"
         link = await connection.link_for_call(deadline)
+        # While it waited, the server may have come back with another tool under this name.
+        check_callable(connection, call.tool)
+        began = asyncio.get_running_loop().time()
         try:
             result = await link.call_tool(
                 call.tool.name,
@@ -128,9 +132,12 @@ class CallQueue:
                 on_progress=call.on_progress,
             )
         except ExchangeFailed as failure:
+            if failure.kind in ("timeout", "rpc", "fault"):
+                connection.call_times.note(asyncio.get_running_loop().time() - began)
             self._report(failure)
             connection.call_failed(link, failure)
             raise
+        connection.call_times.note(asyncio.get_running_loop().time() - began)
         connection.breaker.succeeded()
         if connection.state == "degraded":
             connection.publish()

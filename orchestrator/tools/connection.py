@@ -2,40 +2,26 @@
 
 import asyncio
 import logging
-import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from orchestrator.domain.servers import ServerConfig
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.domain.tools import ServerState, ServerStatus, ToolDefinition
 from orchestrator.tools.attempts import Attempts
 from orchestrator.tools.breaker import CircuitBreaker
-from orchestrator.tools.cache import CachedList, ListCache
-from orchestrator.tools.definitions import ListedTool, ToolListing, definition_of, visible_text
+from orchestrator.tools.cache import CachedList, known_list
+from orchestrator.tools.call_times import CallTimes
+from orchestrator.tools.definitions import ListedTool, ToolListing, definition_of
 from orchestrator.tools.failures import ExchangeFailed, away
-from orchestrator.tools.link import OPEN_TIMEOUT_S, Link, Peer
-from orchestrator.tools.pins import ToolPins
+from orchestrator.tools.link import OPEN_TIMEOUT_S, Link
+from orchestrator.tools.processes import ServerProcess
+from orchestrator.tools.states import log_change
+from orchestrator.tools.surroundings import Surroundings
+from orchestrator.tools.wire import schema_bytes
 
 logger = logging.getLogger(__name__)
 
 _CALL_PATIENCE_S = 2.0
 _RESTART_S = 1.5
-_MAX_VERSION_LENGTH = 64
-_MAX_INSTRUCTIONS_LENGTH = 4096
-_DOWN: tuple[ServerState, ...] = ("unavailable", "needs_sign_in")
-USABLE: tuple[ServerState, ...] = ("ready", "degraded", "changed")
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all connections share."""
-
-    token_for: Callable[[ServerConfig], str | None]
-    ssl_context: ssl.SSLContext
-    pins: ToolPins
-    cache: ListCache
-    on_change: "Callable[[Connection], None]"
 
 
 class Connection:
@@ -54,6 +40,8 @@ class Connection:
         self.settled = asyncio.Event()
         self.definitions: dict[str, ToolDefinition] = {}
         self.held_back: frozenset[str] = frozenset()
+        self.call_times = CallTimes()
+        self.process: ServerProcess | None = None
         self._around = around
         self._link: Link | None = None
         self._failure: ExchangeFailed | None = None
@@ -63,6 +51,7 @@ class Connection:
         self._attempts = Attempts()
         self._drain_s = config.call_timeout_s
         self._listed: tuple[ListedTool, ...] = ()
+        self._sizes: dict[str, int] | None = None
         self._is_cut = False
         self._list_lifetime_s: float | None = None
         self._known = CachedList()
@@ -76,25 +65,32 @@ class Connection:
 
     @property
     def status(self) -> ServerStatus:
+        on = [name for name in self.definitions if name not in self.hidden]
         return ServerStatus(
-            id=self.config.id,
-            title=self.config.shown_title,
-            url=self.config.url,
-            enabled=self.config.enabled,
+            config=self.config,
             state=self._state,
             since=self._since,
             last_error=str(self._failure) if self._failure else None,
+            tools_on=len(on),
             tool_count=len(self.definitions),
+            schema_bytes=sum(self.schema_sizes[name] for name in on),
+            changed_tools=tuple(sorted(self.held_back)),
+            latency=self.call_times.latency,
             version=self._known.server_version,
             instructions=self._known.instructions,
         )
 
-    def callable_tools(self) -> list[ToolDefinition]:
-        """Return the tools a model may call now: listed, accepted, not switched off."""
-        if self._state not in USABLE:
-            return []
-        hidden = self.held_back.union(self.config.disabled_tools)
-        return [tool for name, tool in self.definitions.items() if name not in hidden]
+    @property
+    def schema_sizes(self) -> dict[str, int]:
+        """The bytes that each tool adds to a request; measured when first asked for."""
+        if self._sizes is None:
+            self._sizes = {name: schema_bytes(tool) for name, tool in self.definitions.items()}
+        return self._sizes
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The tools that are switched off or held back."""
+        return self.held_back.union(self.config.disabled_tools)
 
     def update(self, config: ServerConfig) -> None:
         """Take over settings that need no new connection."""
@@ -122,6 +118,10 @@ class Connection:
             deadline = asyncio.get_running_loop().time() + self._drain_s
             for link in tuple(self._links):
                 await link.close(deadline)
+
+    def try_now(self) -> None:
+        """Begin the next attempt without waiting for its time."""
+        self._attempts.nudge()
 
     async def refresh(self) -> None:
         """Return when an attempt that began after this call has ended, or at its time limit."""
@@ -180,17 +180,22 @@ class Connection:
 
     def publish(self) -> None:
         """Work out the state, and tell when it or the tools may have changed."""
-        state = self._derived_state()
+        config, state = self.config, self._derived_state()
         if state != self._state:
-            self._log_change(state)
+            log_change(config.id, self._state, state, self._failure, len(self.definitions))
             self._state, self._since = state, now_rfc3339()
-        self._around.on_change(self)
+        self._around.on_change(self.config.id)
 
     async def _attempt(self, group: asyncio.TaskGroup) -> None:
         self._attempts.begin()
         try:
             link = await self._open(group)
-            await self._succeeded(link, await link.list_tools())
+            listing = await link.list_tools()
+            # One that leaves must not pin its tools: another may have taken its id meanwhile.
+            if not self._attempts.is_stopping:
+                await self._succeeded(link, listing)
+                if self.config.trust == "fleet":
+                    group.create_task(self._learn_process())
         except ExchangeFailed as failure:
             self._failed(failure)
         except Exception:  # one broken connection must not end the others
@@ -205,7 +210,12 @@ class Connection:
             token = self._around.token_for(config)
         except OSError as error:
             raise ExchangeFailed("auth", f"its token cannot be read: {error.strerror}") from error
-        link = Link(config.url, token=token, ssl_context=self._around.ssl_context)
+        link = Link(
+            config.url,
+            token=token,
+            ssl_context=self._around.ssl_context,
+            addresses=self._around.addresses if config.trust == "third_party" else None,
+        )
         opened = asyncio.get_running_loop().create_future()
         self._links.add(link)
         group.create_task(self._hold(link, opened), name=f"link {config.id}")
@@ -226,12 +236,20 @@ class Connection:
         self._link, self._failure, self._failures = link, None, 0
         self._release_links(keep=link)
         self._is_cut, self._list_lifetime_s = listing.is_cut, listing.lifetime_s
-        known = _known_list(self.config.url, link.peer, listing)
+        peer = link.peer
+        known = known_list(self.config.url, peer.version, peer.instructions, listing.tools)
         is_new = known != self._known
         self._learn(known)
         self.review()
         if is_new:
             await self._around.cache.write(self.config.id, known)
+
+    async def _learn_process(self) -> None:
+        try:
+            self.process = await self._around.records.process(self.config)
+        except ExchangeFailed as failure:
+            self.process = None
+            logger.debug("server_process_unknown server=%s error=%s", self.config.id, failure)
 
     def _failed(self, failure: ExchangeFailed) -> None:
         self._link = None
@@ -257,9 +275,11 @@ class Connection:
     def _learn(self, known: CachedList) -> None:
         self._known, self._listed = known, known.tools
         self.definitions = {tool.name: definition_of(tool, self.config) for tool in known.tools}
+        self._sizes = None
 
     def _load_cache(self) -> None:
         self._learn(self._around.cache.read(self.config.id, self.config.url))
+        self.held_back = self._around.pins.compare(self.config.id, self._listed)
 
     def _derived_state(self) -> ServerState:
         if not self.config.enabled:
@@ -271,25 +291,3 @@ class Connection:
         if self._is_cut or self.breaker.state != "closed":
             return "degraded"
         return "changed" if self.held_back else "ready"
-
-    def _log_change(self, state: ServerState) -> None:
-        if state in _DOWN:
-            logger.warning(
-                "server_down server=%s state=%s error=%s", self.config.id, state, self._failure
-            )
-        elif self._state in (*_DOWN, "connecting"):
-            logger.info(
-                "server_up server=%s state=%s tools=%d",
-                self.config.id,
-                state,
-                len(self.definitions),
-            )
-
-
-def _known_list(url: str, peer: Peer, listing: ToolListing) -> CachedList:
-    return CachedList(
-        url=url,
-        server_version=visible_text(peer.version or "", _MAX_VERSION_LENGTH) or None,
-        instructions=visible_text(peer.instructions or "", _MAX_INSTRUCTIONS_LENGTH) or None,
-        tools=listing.tools,
-    )

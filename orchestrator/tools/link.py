@@ -33,6 +33,7 @@ from mcp.types import (
 from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.domain.tools import ProgressHandler
+from orchestrator.tools.addresses import AddressRule
 from orchestrator.tools.definitions import ToolListing
 from orchestrator.tools.failures import ExchangeFailed, FailureKind
 from orchestrator.tools.replies import RPC_FAILURE
@@ -76,10 +77,18 @@ class Peer:
 class Link:
     """Owns one SDK client, in one task, because it must be closed in the task that opened it."""
 
-    def __init__(self, url: str, *, token: str | None, ssl_context: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None,
+        ssl_context: ssl.SSLContext,
+        addresses: AddressRule | None,
+    ) -> None:
         self._url = url
         self._token = token
         self._ssl_context = ssl_context
+        self._addresses = addresses
         self._client: Client | None = None
         self._stop = asyncio.Event()
         self._is_released = False
@@ -97,7 +106,7 @@ class Link:
         try:
             async with (
                 asyncio.timeout_at(deadline) as limit,
-                http_client(self._token, self._ssl_context) as http,
+                http_client(self._token, self._ssl_context, addresses=self._addresses) as http,
                 self._new_client(http) as client,
             ):
                 self._client, self.peer = client, _peer_of(client)

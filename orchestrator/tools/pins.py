@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.domain.servers import Trust
-from orchestrator.errors import NotFound
+from orchestrator.errors import Conflict, NotFound
 from orchestrator.tools.definitions import ListedTool
 
 
@@ -62,6 +62,8 @@ class ToolChange:
     tool: str
     old: ListedTool | None
     new: ListedTool
+    sha256: str
+    """Of the new definition: whoever accepts says which one was read."""
 
 
 class ToolPins:
@@ -80,11 +82,17 @@ class ToolPins:
         was_upgraded = pinned is not None and trust == "fleet" and version != pinned.server_version
         if tools and (pinned is None or was_upgraded):
             self._pin(server, PinnedServer(server_version=version, tools=_pins_of(tools)))
-        pins = self._servers[server].tools if server in self._servers else {}
+        return self.compare(server, tools)
+
+    def compare(self, server: str, tools: Sequence[ListedTool]) -> frozenset[str]:
+        """Return the names of the tools that are held back; of a server never seen, none is."""
+        if server not in self._servers:
+            return frozenset()
+        pins = self._servers[server].tools
         self._changes[server] = {
-            tool.name: ToolChange(server, tool.name, _old(pins, tool.name), tool)
-            for tool in tools
-            if tool.name not in pins or pins[tool.name].sha256 != _sha256(tool)
+            tool.name: ToolChange(server, tool.name, _old(pins, tool.name), tool, digest)
+            for tool, digest in zip(tools, map(_sha256, tools), strict=True)
+            if tool.name not in pins or pins[tool.name].sha256 != digest
         }
         return frozenset(self._changes[server])
 
@@ -92,11 +100,14 @@ class ToolPins:
         """Return what is held back on this server, by tool name."""
         return tuple(change for _, change in sorted(self._changes.get(server, {}).items()))
 
-    def accept(self, server: str, tool: str) -> None:
-        """Pin the definition that is held back. Raises NotFound when none is."""
-        change = self._changes.get(server, {}).pop(tool, None)
+    def accept(self, server: str, tool: str, sha256: str) -> None:
+        """Pin the definition that is held back. Raises NotFound, Conflict when it is another."""
+        change = self._changes.get(server, {}).get(tool)
         if change is None:
-            raise NotFound(f"no change of tool {tool!r} on server {server!r} waits to be accepted")
+            raise NotFound(f"No change of tool {tool!r} on server {server!r} waits for you.")
+        if change.sha256 != sha256:
+            raise Conflict(f"The tool {tool!r} has changed again. Read its new definition first.")
+        del self._changes[server][tool]
         pinned = self._servers[server]
         tools = pinned.tools | _pins_of([change.new])
         self._pin(server, pinned.model_copy(update={"tools": tools}))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from orchestrator.domain.servers import ServerConfig
 from orchestrator.errors import NotFound
 from orchestrator.tools.failures import ExchangeFailed
+from orchestrator.tools.processes import ServerHealth, ServerProcess
 from orchestrator.tools.replies import broken_exchange, read_capped
 from orchestrator.tools.transport import refuse_redirects_and_encodings
 
@@ -69,6 +70,10 @@ class ServerRecords:
     async def call_record(self, server: ServerConfig, call_id: str) -> CallRecord:
         """Return what is known of a call; its state is `absent` when nothing is."""
         return await self._read(server, f"calls/{quote(call_id, safe='')}", CallRecord)
+
+    async def process(self, server: ServerConfig) -> ServerProcess | None:
+        """Return which process answers for the server; None when it does not tell."""
+        return (await self._read(server, "health", ServerHealth)).process
 
     async def _read(self, server: ServerConfig, path: str, shape: type[Shape]) -> Shape:
         if server.trust != "fleet":

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 
 import httpx2
 
+from orchestrator.tools.addresses import AddressRule, CheckedTransport
 from orchestrator.tools.failures import ExchangeFailed
 from orchestrator.tools.replies import (
     Envelope,
@@ -116,13 +117,24 @@ class CappedTransport(httpx2.AsyncBaseTransport):
 
 
 def http_client(
-    token: str | None, ssl_context: ssl.SSLContext, *, max_reply_bytes: int = MAX_REPLY_BYTES
+    token: str | None,
+    ssl_context: ssl.SSLContext,
+    *,
+    addresses: AddressRule | None,
+    max_reply_bytes: int = MAX_REPLY_BYTES,
 ) -> httpx2.AsyncClient:
-    """Return a client for one server, to be closed by the caller."""
+    """Return a client for one server, to be closed by the caller.
+
+    With `addresses`, it connects only to those that the rule lets through.
+    """
     limits = httpx2.Limits(
         max_connections=64, max_keepalive_connections=8, keepalive_expiry=_KEEPALIVE_S
     )
-    inner = httpx2.AsyncHTTPTransport(verify=ssl_context, limits=limits, trust_env=False)
+    inner: httpx2.AsyncBaseTransport = httpx2.AsyncHTTPTransport(
+        verify=ssl_context, limits=limits, trust_env=False
+    )
+    if addresses is not None:
+        inner = CheckedTransport(inner, addresses)
     return httpx2.AsyncClient(
         transport=CappedTransport(inner, max_reply_bytes=max_reply_bytes),
         headers={} if token is None else {"authorization": f"Bearer {token}"},

@@ -2,7 +2,7 @@
 
 import hmac
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from servers.kit.files.links import is_file_path
 from servers.kit.gate.routes import is_gate_path
 from servers.kit.hosts import is_allowed_host, is_same_origin
+from servers.kit.process import own_process
 
 MCP_PATH: Final = "/mcp"
 HEALTH_PATH: Final = "/health"
@@ -55,7 +56,7 @@ class Guard:
             self._check_source(scope)
             path = scope["path"].removesuffix("/")
             if path == HEALTH_PATH:
-                await _answer(send, 200, self._health)
+                await _answer(send, 200, self._health_told(scope))
                 return
             if path != MCP_PATH and not is_gate_path(path) and not is_file_path(path):
                 raise Refused(404, f"There is nothing here: the MCP endpoint is {MCP_PATH}.")
@@ -79,6 +80,13 @@ class Guard:
         origins = _values(scope, b"origin")
         if len(origins) > 1 or (origins and not is_same_origin(origins[0], hosts[0])):
             raise Refused(403, "Requests from web pages of another origin are refused.")
+
+    def _health_told(self, scope: Scope) -> dict[str, object]:
+        """What anybody may know, and for those who show a token which process this is."""
+        if not _values(scope, b"authorization"):
+            return {**self._health}
+        self._check_token(scope)
+        return {**self._health, "process": own_process()}
 
     def _check_link(self, scope: Scope, path: str) -> None:
         if not self._is_signed(scope["method"], path, scope["query_string"]):
@@ -131,7 +139,7 @@ def _values(scope: Scope, name: bytes) -> list[str]:
 
 
 async def _answer(
-    send: Send, status: int, content: dict[str, str], *headers: tuple[bytes, bytes]
+    send: Send, status: int, content: Mapping[str, object], *headers: tuple[bytes, bytes]
 ) -> None:
     body = json.dumps(content).encode()
     fixed = [

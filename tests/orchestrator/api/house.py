@@ -21,13 +21,12 @@ def whole_house(
     data.mkdir(exist_ok=True)
     document = {"version": 1, "servers": list(servers)}
     (data / "mcp_servers.json").write_text(json.dumps(document))
-    settings = Settings(
-        data_dir=data,
-        frontend_dir=folder,
-        openrouter_base_url="http://127.0.0.1:9/api/v1",
-        public_origins=("https://flotilla.example.org",),
-        **more,
-    )
+    usual = {
+        "openrouter_base_url": "http://127.0.0.1:9/api/v1",
+        "public_origins": ("https://flotilla.example.org",),
+        "private_server_hosts": ("127.0.0.1",),
+    }
+    settings = Settings(data_dir=data, frontend_dir=folder, **(usual | more))
     with serving(data, folder, create_api(settings)) as door:
         yield door
 

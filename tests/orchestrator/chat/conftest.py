@@ -29,6 +29,7 @@ from orchestrator.store.database import Database
 from orchestrator.store.in_force import SettingsLayer, document_layer
 from orchestrator.store.migrate import migrate
 from orchestrator.store.principals import ensure_owner
+from orchestrator.tools.addresses import AddressRule
 from orchestrator.tools.aggregator import MCPToolAggregator
 from orchestrator.tools.pin_file import PinFile
 from tests.fakes.effects import EffectsServer, running_effects
@@ -166,6 +167,7 @@ async def running_chat(
         token_for=lambda server: effects.token if effects and server.id == effects.name else None,
         cache_dir=folder / "cache",
         pins=PinFile(folder / "tool_pins.json"),
+        addresses=AddressRule(["127.0.0.1"]),
     )
     model_url = fake if isinstance(fake, str) else fake.base_url
     llm = ModelEndpoints(

@@ -27,6 +27,7 @@ from orchestrator.store import approvals, attachments, schema, standing_approval
 from orchestrator.store.database import Database
 from orchestrator.store.migrate import migrate
 from orchestrator.store.principals import ensure_owner
+from orchestrator.tools.addresses import AddressRule
 from orchestrator.tools.aggregator import MCPToolAggregator
 from orchestrator.tools.pin_file import PinFile
 from tests.fakes.effects import EffectsServer, running_effects
@@ -119,6 +120,7 @@ async def open_desk(
                 token_for=lambda server: effects.token if server.id == "effects" else None,
                 cache_dir=folder / "cache",
                 pins=PinFile(folder / "tool_pins.json"),
+                addresses=AddressRule(["127.0.0.1"]),
             )
         )
         assert await aggregator.wait_until_settled(20)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.servers import ServerConfig
+from orchestrator.tools.addresses import AddressRule
 from orchestrator.tools.aggregator import MCPToolAggregator
 from tests.fakes.mcp_pins import PinsInMemory
 from tests.fakes.mcp_servers import ServerProcess, toy_server
@@ -44,6 +45,7 @@ def aggregate(tmp_path: Path, pins: PinsInMemory) -> Aggregate:
     @asynccontextmanager
     async def opened(*configs: ServerConfig, **options: object) -> AsyncIterator[MCPToolAggregator]:
         arguments = {"token_for": lambda _: None, "cache_dir": tmp_path / "cache", "pins": pins}
+        arguments["addresses"] = AddressRule(["127.0.0.1"])
         async with MCPToolAggregator(configs, **(arguments | options)) as aggregator:
             assert await aggregator.wait_until_settled(30)
             yield aggregator

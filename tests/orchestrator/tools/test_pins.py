@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.errors import NotFound
+from orchestrator.errors import Conflict, NotFound
 from orchestrator.tools.definitions import ListedTool
 from orchestrator.tools.pins import ToolPins
 from tests.fakes.mcp_pins import PinsInMemory
@@ -71,7 +71,7 @@ def test_an_accepted_change_is_pinned_for_good(pins: PinsInMemory):
     first = ToolPins(pins)
     first.review("mail", "third_party", "1", [tool()])
     first.review("mail", "third_party", "1", [changed])
-    first.accept("mail", "send")
+    first.accept("mail", "send", first.changes("mail")[0].sha256)
     assert ToolPins(pins).review("mail", "third_party", "1", [changed]) == frozenset()
 
 
@@ -90,4 +90,22 @@ def test_an_empty_list_is_no_first_sight(pins: PinsInMemory):
 
 def test_accepting_what_did_not_change_is_refused(pins: PinsInMemory):
     with pytest.raises(NotFound):
-        ToolPins(pins).accept("mail", "send")
+        ToolPins(pins).accept("mail", "send", "0" * 64)
+
+
+def test_a_tool_that_changed_again_is_not_accepted_by_what_was_read(pins: PinsInMemory):
+    reviewed = ToolPins(pins)
+    reviewed.review("mail", "third_party", "1", [tool()])
+    reviewed.review("mail", "third_party", "1", [tool(description="Send it.")])
+    read = reviewed.changes("mail")[0].sha256
+    reviewed.review("mail", "third_party", "1", [tool(description="Send it to me.")])
+    with pytest.raises(Conflict):
+        reviewed.accept("mail", "send", read)
+    assert [change.tool for change in reviewed.changes("mail")] == ["send"]
+
+
+def test_what_is_known_from_before_is_compared_without_pinning(pins: PinsInMemory):
+    assert ToolPins(pins).compare("mail", [tool()]) == frozenset()
+    assert pins.document.servers == {}
+    ToolPins(pins).review("mail", "third_party", "1", [tool()])
+    assert ToolPins(pins).compare("mail", [tool(description="Send it.")]) == {"send"}

@@ -1,0 +1,201 @@
+"""What a request may say about servers, and what of it is refused."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from orchestrator.domain.servers import ServerConfig, Trust
+from orchestrator.errors import Conflict, NotFound
+from orchestrator.settings import FLEET_VARIABLES, Settings, variable_of
+from orchestrator.store.document_folder import Contents
+from orchestrator.tools.addresses import AddressRule
+
+MAX_SERVERS = 200
+_REACH = ("url", "trust", "token_file", "token_env", "token_secret")
+_SOURCES = ("token_file", "token_env", "token_secret")
+_EXAMPLE: dict[str, Any] = {
+    "id": "weather",
+    "title": "Weather",
+    "url": "https://weather.example.org/mcp",
+    "token_env": "WEATHER_TOKEN",
+    "disabled_tools": ["set_alarm"],
+}
+Place = tuple[str | int, ...]
+"""Where in the body a server stands."""
+
+
+class WriteOnlyToken(BaseModel):
+    """A bearer token that goes into the vault and never comes out again."""
+
+    token: SecretStr | None = Field(default=None, min_length=1, max_length=8192)
+    """Is kept as the secret `mcp.ID`, in place of any other source of a token."""
+
+    @field_validator("token")
+    @classmethod
+    def _fits_into_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[\x21-\x7e]+", value.get_secret_value()):
+            raise ValueError("must be printable ASCII without spaces")
+        return value
+
+
+class ServerBody(ServerConfig, WriteOnlyToken):
+    """One server, as it shall be."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+
+class ServerListBody(BaseModel):
+    """All servers, as they shall be."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"servers": [_EXAMPLE]}]}
+    )
+
+    servers: list[ServerBody] = Field(max_length=MAX_SERVERS)
+
+
+class ServerPatch(WriteOnlyToken):
+    """What shall be different; fields that are left out stay, null takes a token's source away."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"enabled": False}]})
+
+    title: str | None = None
+    url: str | None = None
+    enabled: bool | None = None
+    trust: Trust | None = None
+    token_file: str | None = None
+    token_env: str | None = None
+    token_secret: str | None = None
+    call_timeout_s: float | None = None
+    disabled_tools: tuple[str, ...] | None = None
+
+
+def secret_of(server_id: str) -> str:
+    """Return under which name the vault keeps the token of a server."""
+    return f"mcp.{server_id}"
+
+
+class ServerRules:
+    """Decides about a change of the servers as a whole; raises RequestValidationError, Conflict.
+
+    The methods take the documents and return them changed, as `Documents.change` wants it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._addresses = AddressRule(settings.private_server_hosts)
+
+    def replaced(self, now: Contents, bodies: Sequence[ServerBody]) -> Contents:
+        """Put these servers in place of all."""
+        ids = [body.id for body in bodies]
+        for index, server_id in enumerate(ids):
+            if server_id in ids[:index]:
+                raise Conflict(f"servers.{index}.id: {server_id!r} occurs twice; an id is for one.")
+        servers: list[ServerConfig] = []
+        for index, body in enumerate(bodies):
+            fields = body.model_dump(exclude={"token"})
+            place: Place = ("servers", index)
+            servers.append(_config(fields, has_token=body.token is not None, place=place))
+        for index, server in enumerate(servers):
+            self._check(now, server, ("servers", index))
+        return _with(now, servers)
+
+    def patched(self, now: Contents, server_id: str, patch: ServerPatch) -> Contents:
+        """Change one server. Raises NotFound, too."""
+        old = configured(now, server_id)
+        fields = old.model_dump() | patch.model_dump(exclude_unset=True, exclude={"token"})
+        server = _config(fields, has_token=patch.token is not None, place=())
+        self._check(now, server, ())
+        servers = now.mcp_servers.servers
+        return _with(now, [server if other.id == server_id else other for other in servers])
+
+    def _check(self, now: Contents, server: ServerConfig, place: Place) -> None:
+        """Refuse where a server is and what it is shown, unless it stands in the document so."""
+        for old in now.mcp_servers.servers:
+            if old.id == server.id and all(
+                getattr(old, field) == getattr(server, field) for field in _REACH
+            ):
+                return
+        errors = [
+            {"type": "value_error", "loc": ("body", *place, field), "msg": why, "input": None}
+            for field, why in self._refusals(now, server)
+        ]
+        if errors:
+            raise RequestValidationError(errors)
+
+    def _refusals(self, now: Contents, server: ServerConfig) -> Iterable[tuple[str, str]]:
+        if server.trust == "third_party":
+            if why := self._addresses.refusal(server.url):
+                yield "url", why
+            if server.token_file is not None:
+                yield "token_file", "is for servers of the fleet; use token_env or token_secret"
+        elif server.token_file not in (None, f"tokens/{server.id}"):
+            yield "token_file", f"must be 'tokens/{server.id}' or null"
+        given = [field for field in _SOURCES if getattr(server, field) is not None]
+        if len(given) > 1:
+            yield given[-1], f"comes beside {given[0]}; a token has one source"
+        endpoints = now.model_settings.endpoints.values()
+        keys = {endpoint.api_key_env for endpoint in endpoints}
+        if server.token_env is not None and (
+            server.token_env in keys or _is_ours(server.token_env)
+        ):
+            yield "token_env", f"{server.token_env} is Flotilla's own and is shown to no server"
+        secret, taken = server.token_secret, {endpoint.api_key_secret for endpoint in endpoints}
+        if secret is not None and secret in taken:
+            yield "token_secret", f"{secret} is the key of a model endpoint"
+        if secret is not None and secret.startswith("mcp.") and secret != secret_of(server.id):
+            yield "token_secret", f"{secret} is the token of another server"
+
+
+def without(now: Contents, server_id: str) -> Contents:
+    """Forget a server. Raises NotFound."""
+    configured(now, server_id)
+    return _with(now, [server for server in now.mcp_servers.servers if server.id != server_id])
+
+
+def switched(now: Contents, server_id: str, tool: str, *, enabled: bool) -> Contents:
+    """Switch one tool of a server on or off. Raises NotFound for the server."""
+    old = configured(now, server_id)
+    disabled = tuple(name for name in old.disabled_tools if name != tool)
+    new = old.model_copy(update={"disabled_tools": disabled if enabled else (*disabled, tool)})
+    servers = now.mcp_servers.servers
+    return _with(now, [new if other is old else other for other in servers])
+
+
+def configured(now: Contents, server_id: str) -> ServerConfig:
+    """Return the configuration of a server. Raises NotFound."""
+    for server in now.mcp_servers.servers:
+        if server.id == server_id:
+            return server
+    raise NotFound(f"There is no server {server_id!r}.")
+
+
+def _with(now: Contents, servers: Sequence[ServerConfig]) -> Contents:
+    """Return the documents with these servers; one of the fleet that goes is not added again."""
+    kept = {server.id for server in servers}
+    gone = {
+        old.id for old in now.mcp_servers.servers if old.trust == "fleet" and old.id not in kept
+    }
+    known = (*now.mcp_servers.known_fleet, *sorted(gone - set(now.mcp_servers.known_fleet)))
+    changes = {"servers": tuple(servers), "known_fleet": known}
+    return replace(now, mcp_servers=now.mcp_servers.model_copy(update=changes))
+
+
+def _config(fields: dict[str, Any], *, has_token: bool, place: Place) -> ServerConfig:
+    if has_token:
+        fields |= dict.fromkeys(_SOURCES) | {"token_secret": secret_of(fields["id"])}
+    try:
+        return ServerConfig.model_validate(fields)
+    except ValidationError as error:
+        problems = [
+            {**problem, "loc": ("body", *place, *problem["loc"])} for problem in error.errors()
+        ]
+        raise RequestValidationError(problems) from error
+
+
+def _is_ours(variable: str) -> bool:
+    own = map(variable_of, Settings.model_fields)
+    return variable.startswith("FLOTILLA_") or variable in FLEET_VARIABLES or variable in own
