@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -49,7 +48,7 @@ from orchestrator.chat.direct_calls import DirectCalls
 from orchestrator.chat.limits import TurnLimits
 from orchestrator.chat.orchestrator import ChatOrchestrator
 from orchestrator.chat.resources import ChatSettings
-from orchestrator.llm.openrouter import OpenRouterClient
+from orchestrator.llm.endpoints import ModelEndpoints
 from orchestrator.settings import Settings, load_settings
 from orchestrator.store.admission import admit_servers
 from orchestrator.store.audit import acting_as
@@ -126,7 +125,7 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         await stack.enter_async_context(running(authenticator.keep_last_used()))
         signer = ContentSigner(signing_key(settings.data_dir))
         files = await stack.enter_async_context(_attachments(settings, database, signer))
-        llm = await stack.enter_async_context(_model_client(settings, tls))
+        llm = await stack.enter_async_context(_model_endpoints(settings, documents, vault, tls))
         aggregator = await stack.enter_async_context(_aggregator(settings, documents, vault, tls))
         follows = (settings.data_dir, database, authenticator, aggregator)
         documents.subscribe(partial(_servers_changed, *follows))
@@ -149,6 +148,7 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         app.state.signer = signer
         app.state.attachments = files
         app.state.aggregator = aggregator
+        app.state.models = llm
         yield
 
 
@@ -178,15 +178,16 @@ async def _attachments(
         await blobs.aclose()
 
 
-def _model_client(settings: Settings, tls: ssl.SSLContext) -> OpenRouterClient:
-    """Return the client; endpoints that are not OpenRouter's may refuse its own request fields."""
-    url = settings.openrouter_base_url
-    host = urlsplit(url).hostname or ""
-    return OpenRouterClient(
-        url,
+def _model_endpoints(
+    settings: Settings, documents: Documents, vault: Vault, tls: ssl.SSLContext
+) -> ModelEndpoints:
+    return ModelEndpoints(
+        settings.openrouter_base_url,
         settings.openrouter_api_key,
+        cache_dir=settings.data_dir / "cache" / "models",
+        named=lambda: documents.current.model_settings.endpoints,
+        secret=vault.secret,
         ssl_context=tls,
-        is_openrouter=host == "openrouter.ai" or host.endswith(".openrouter.ai"),
     )
 
 
