@@ -10,8 +10,8 @@ from orchestrator.domain.chat import Session, Turn
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.model_settings import SessionSettings
 from orchestrator.domain.times import now_rfc3339
-from orchestrator.errors import Conflict, NotFound
-from orchestrator.store import attachments, messages, sessions, turns
+from orchestrator.errors import Conflict, InvalidRequest, NotFound
+from orchestrator.store import attachments, branches, messages, sessions, turns
 from orchestrator.store.in_force import SettingsLayer, in_force, session_layer, turn_layer
 from orchestrator.store.turns import StoredEvent
 
@@ -26,10 +26,14 @@ class NewTurn:
     session_id: str | None = None
     client_message_id: str | None = None
     parent_message_id: str | None = None
+    version_of: str | None = None
+    """The message of the owner beside which this one stands as another version."""
+    answers: str | None = None
+    """The message of the owner that is to be answered anew; there is no text then."""
     settings: SessionSettings = field(default_factory=SessionSettings)
     """What this turn does differently from its session."""
-    attachment_ids: tuple[str, ...] = ()
-    """Files that come with the text, in their order; each once."""
+    attachment_ids: tuple[str, ...] | None = ()
+    """Files that come with the text, in their order; each once. None: those of `version_of`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +61,23 @@ def accept(
 
     `standing` are the settings of all sessions, the strongest first.
 
-    Raises NotFound for an unknown session, parent or file, Conflict while the session is answering.
+    Raises NotFound for an unknown session, parent or file, Conflict while the session is answering,
+    InvalidRequest for a message that says nothing.
     """
     if new.client_message_id is not None:
         earlier = turns.with_client_message(conn, owner_id, new.client_message_id)
         if earlier is not None:
             return Accepted(earlier, parent_message_id=None, started=None)
     turn_id, now = new_id("turn"), now_rfc3339()
-    user_message_id = None if new.text is None else new_id("msg")
+    user_message_id = new.answers if new.text is None else new_id("msg")
     session = _session(conn, owner_id, new, user_message_id)
     parent_id = None if new.session_id is None else _parent(conn, owner_id, new, session)
+    files = _files(conn, owner_id, new)
     if new.text is not None and user_message_id is not None:
-        if new.attachment_ids:
-            attachments.claim(conn, owner_id, new.attachment_ids, session.id)
+        if not (new.text.strip() or files):
+            raise InvalidRequest("message: must not be blank unless files come with it.")
+        if files:
+            attachments.claim(conn, owner_id, files, session.id)
         messages.insert_user(
             conn,
             owner_id,
@@ -78,10 +86,12 @@ def accept(
             parent_id=parent_id,
             turn_id=turn_id,
             text=new.text,
-            attachment_ids=new.attachment_ids,
+            attachment_ids=files,
         )
-        if new.session_id is not None:
-            sessions.move_leaf(conn, owner_id, session.id, user_message_id)
+    if new.session_id is not None and user_message_id is not None:
+        if parent_id != session.leaf_message_id:
+            branches.leave(conn, owner_id, session.id, session.leaf_message_id)
+        sessions.move_leaf(conn, owner_id, session.id, user_message_id)
     layers = (turn_layer(new.settings), session_layer(session.settings))
     turn = Turn(
         id=turn_id,
@@ -107,7 +117,7 @@ def accept(
         turn,
         parent_message_id=user_message_id or parent_id,
         started=started,
-        opening=new.text if parent_id is None and not new.attachment_ids else None,
+        opening=new.text if parent_id is None and not files else None,
         layers=layers,
     )
 
@@ -145,9 +155,30 @@ def _title(conn: Connection, owner_id: str, new: NewTurn) -> str:
 
 
 def _parent(conn: Connection, owner_id: str, new: NewTurn, session: Session) -> str | None:
+    if new.answers is not None:
+        return _question(conn, owner_id, session.id, new.answers).id
+    if new.version_of is not None:
+        return _question(conn, owner_id, session.id, new.version_of).parent_id
     if new.parent_message_id is None:
         return session.leaf_message_id
     return messages.last_of_turn(conn, owner_id, new.parent_message_id, session.id)
+
+
+def _question(conn: Connection, owner_id: str, session_id: str, message_id: str) -> branches.Place:
+    place = branches.place_of(conn, owner_id, session_id, message_id)
+    if place.role != "user":
+        raise Conflict("Only what you wrote can be written or answered anew.")
+    return place
+
+
+def _files(conn: Connection, owner_id: str, new: NewTurn) -> tuple[str, ...]:
+    """Return the files of the message; of those it takes over, the ones that are still there."""
+    if new.attachment_ids is not None:
+        return new.attachment_ids
+    if new.version_of is None or new.session_id is None:
+        return ()
+    before = branches.place_of(conn, owner_id, new.session_id, new.version_of)
+    return tuple(file.id for file in attachments.named(conn, owner_id, before.attachments))
 
 
 def _started(turn: Turn) -> StoredEvent:

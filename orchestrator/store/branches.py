@@ -19,11 +19,13 @@ class Place(Value):
     role: Role
     parent_id: str | None
     turn_id: str | None
+    attachments: list[str]
+    """The ids of its files."""
 
 
 def place_of(conn: Connection, owner_id: str, session_id: str, message_id: str) -> Place:
     """Return where the message hangs. Raises NotFound."""
-    columns = messages.c["id", "role", "parent_id", "turn_id"]
+    columns = messages.c["id", "role", "parent_id", "turn_id", "attachments"]
     query = select(*columns).where(_is_in(owner_id, session_id), messages.c.id == message_id)
     row = conn.execute(query).mappings().one_or_none()
     if row is None:

@@ -46,7 +46,8 @@ def _delete_rows(conn: Connection, owner_id: str, session_id: str, below: CTE) -
         conn.execute(delete(table).where(*is_of_session, column.in_(calls)))
     begins = turns.c["user_message_id", "assistant_message_id", "parent_message_id"]
     is_over = or_(*(column.in_(ids) for column in begins))
-    conn.execute(delete(turns).where(turns.c.owner_id == owner_id, is_over))
+    is_here = (turns.c.owner_id == owner_id, turns.c.session_id == session_id)
+    conn.execute(delete(turns).where(*is_here, is_over))
     conn.execute(delete(messages).where(messages.c.owner_id == owner_id, messages.c.id.in_(ids)))
 
 

@@ -106,6 +106,14 @@ def with_client_message(conn: Connection, owner_id: str, client_message_id: str)
     return _turn(row) if row else None
 
 
+def last_about(conn: Connection, owner_id: str, session_id: str, message_id: str) -> Turn | None:
+    """Return the newest turn that answers this message of the owner."""
+    is_about = (turns.c.session_id == session_id, turns.c.user_message_id == message_id)
+    query = _select(owner_id).where(*is_about)
+    row = conn.execute(query.order_by(turns.c.created_at.desc()).limit(1)).one_or_none()
+    return _turn(row) if row else None
+
+
 def with_ids(conn: Connection, owner_id: str, turn_ids: set[str]) -> list[Turn]:
     """Return those of the turns that exist, oldest first."""
     query = _select(owner_id).where(turns.c.id.in_(turn_ids)).order_by(turns.c.created_at)
