@@ -15,10 +15,12 @@ from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
 from orchestrator.attachments.uploads import Attachments
 from orchestrator.chat.accepting import NewTurn, accept
+from orchestrator.chat.again import another_answer, continuation
 from orchestrator.chat.closing import Ending, close_interrupted, close_live_turn
 from orchestrator.chat.ending import ending_for
 from orchestrator.chat.event_recorder import EventRecorder
 from orchestrator.chat.events import TurnFailed
+from orchestrator.chat.following import stored_events
 from orchestrator.chat.limits import Spending
 from orchestrator.chat.live_turn import LiveTurn
 from orchestrator.chat.open_round import WaitingTurn
@@ -32,10 +34,11 @@ from orchestrator.chat.turn_runner import TurnRunner
 from orchestrator.chat.unclosed import UnclosedTurns
 from orchestrator.chat.undoing import Undoing
 from orchestrator.domain.chat import Turn
-from orchestrator.errors import Conflict, EventLogBehind, NotFound, NotReady, TooManyRequests
+from orchestrator.domain.model_settings import SessionSettings
+from orchestrator.errors import EventLogBehind, NotFound, NotReady, TooManyRequests
 from orchestrator.llm.endpoints import ModelEndpoints
 from orchestrator.logs import log_conversation
-from orchestrator.store import approvals, messages, turns
+from orchestrator.store import approvals, turns
 from orchestrator.store.database import Database
 from orchestrator.store.event_spill import EventSpill, left_in
 from orchestrator.store.turns import StoredEvent
@@ -46,7 +49,6 @@ logger = logging.getLogger(__name__)
 MAX_RUNNING_TURNS = 500
 MAX_WAITING_TURNS = 5_000
 """Those that wait for the owner hold nothing but their log."""
-_EVENTS_PER_READ = 1_000
 Planning = Callable[[], Awaitable[TurnPlan]]
 
 
@@ -134,18 +136,22 @@ class ChatOrchestrator:
         Raises NotFound, and Conflict when the turn is running or came to its end.
         """
         await self._unclosed.close()
-        turn = await self._database.read(turns.get, owner_id, turn_id)
-        if turn.state == "running" or (turn.state == "finished" and turn.finish_reason == "stop"):
-            raise Conflict(f"This turn is {turn.state}: there is nothing to continue.")
-        leaf, _, _ = await self._database.read(messages.end_of_turn, owner_id, turn_id)
-        new = NewTurn(
-            text=None,
-            session_id=turn.session_id,
-            client_message_id=client_message_id,
-            parent_message_id=leaf,
-            settings=await self._database.read(turns.settings_of, owner_id, turn_id),
-        )
-        return await self.start(owner_id, new)
+        ask = (owner_id, turn_id, client_message_id)
+        return await self.start(owner_id, await self._database.read(continuation, *ask))
+
+    async def answer_again(
+        self,
+        owner_id: str,
+        turn_id: str,
+        client_message_id: str | None,
+        settings: SessionSettings,
+    ) -> Turn:
+        """Start a turn that answers the same question beside this one's answer.
+
+        Raises NotFound, Conflict.
+        """
+        ask = (owner_id, turn_id, client_message_id, settings)
+        return await self.start(owner_id, await self._database.read(another_answer, *ask))
 
     async def cancel(self, owner_id: str, turn_id: str) -> Turn:
         """Stop the turn, with the tool it is running; a turn that has ended stays as it is."""
@@ -177,22 +183,10 @@ class ChatOrchestrator:
             events = live.log.follow(after, idle_s=idle_s)
         else:
             last_seq = (await self._database.read(turns.get, owner_id, turn_id)).last_seq
-            events = self._stored_events(owner_id, turn_id, after, last_seq)
+            events = stored_events(self._database, owner_id, turn_id, after, last_seq)
         if after > last_seq:
             raise EventLogBehind("Events you have seen were lost in a crash. Reload the session.")
         return events
-
-    async def _stored_events(
-        self, owner_id: str, turn_id: str, after: int, last_seq: int
-    ) -> AsyncGenerator[list[StoredEvent]]:
-        while after < last_seq:
-            events = await self._database.read(
-                turns.events_after, owner_id, turn_id, after, limit=_EVENTS_PER_READ
-            )
-            if not events:
-                return
-            yield events
-            after = events[-1].seq
 
     async def _accept(self, owner_id: str, new: NewTurn) -> Turn:
         await self._unclosed.close()
