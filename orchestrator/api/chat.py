@@ -22,12 +22,13 @@ from orchestrator.chat.undoing import Undone
 from orchestrator.domain.chat import Turn
 from orchestrator.domain.model_settings import SessionSettings
 from orchestrator.errors import Conflict, TooLarge
+from orchestrator.settings import Settings
 from orchestrator.store import turns
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
 
 Identifier = Annotated[str, Field(min_length=1, max_length=200)]
-_STREAM: dict[int | str, dict[str, Any]] = {
+STREAM_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {"model": ChatEvent, "description": "The turn's events, until it has ended"}
 }
 
@@ -94,6 +95,14 @@ class ContinueRequest(Body):
     client_message_id: Identifier | None = None
 
 
+class AnswerAgainRequest(Body):
+    """Answer the same question once more; the answers stand beside one another."""
+
+    client_message_id: Identifier | None = None
+    settings: TurnSettings = TurnSettings()
+    """What this answer does differently, such as another model."""
+
+
 class UndoReport(BaseModel):
     """What became of each call that was to be reversed; `failed` ones can be tried again."""
 
@@ -104,7 +113,7 @@ class UndoReport(BaseModel):
     "/stream",
     status_code=200,
     response_class=EventStream,
-    responses=_STREAM | problem_responses(404, 409, 429, 507),
+    responses=STREAM_ANSWER | problem_responses(404, 409, 429, 507),
 )
 async def start_turn(
     body: ChatRequest,
@@ -114,11 +123,7 @@ async def start_turn(
     documents: DocumentsDep,
 ) -> EventStream:
     """Store the message, start its turn and stream its events; leaving does not stop it."""
-    if len(body.message) > settings.max_message_chars:
-        raise TooLarge(
-            f"The message has {len(body.message):,} characters; "
-            f"the limit is {settings.max_message_chars:,}."
-        )
+    refuse_too_long(body.message, settings)
     refuse_unknown_endpoints(body.settings, documents.current.model_settings.endpoints, "settings")
     new = NewTurn(
         text=body.message,
@@ -129,7 +134,7 @@ async def start_turn(
         attachment_ids=tuple(dict.fromkeys(body.attachment_ids)),
     )
     turn = await chat.start(principal.owner_id, new)
-    return await _stream(chat, principal.owner_id, turn.id, after=0)
+    return await event_stream(chat, principal.owner_id, turn.id, after=0)
 
 
 @router.get("/turns/{turn_id}", responses=problem_responses(404))
@@ -142,7 +147,7 @@ async def get_turn(turn_id: Identifier, principal: PrincipalDep, database: Datab
     "/turns/{turn_id}/events",
     status_code=200,
     response_class=EventStream,
-    responses=_STREAM | problem_responses(404, 409),
+    responses=STREAM_ANSWER | problem_responses(404, 409),
 )
 async def follow_turn(
     turn_id: Identifier,
@@ -154,7 +159,7 @@ async def follow_turn(
     """Stream the events after `Last-Event-ID` or `after`; 409 when the log lost some of those."""
     if last_event_id:
         after = _sequence_number(turn_id, last_event_id)
-    return await _stream(chat, principal.owner_id, turn_id, after)
+    return await event_stream(chat, principal.owner_id, turn_id, after)
 
 
 @router.post("/turns/{turn_id}/cancel", responses=problem_responses(404, 507))
@@ -167,14 +172,34 @@ async def cancel_turn(turn_id: Identifier, principal: PrincipalDep, chat: ChatDe
     "/turns/{turn_id}/continue",
     status_code=200,
     response_class=EventStream,
-    responses=_STREAM | problem_responses(404, 409, 429, 507),
+    responses=STREAM_ANSWER | problem_responses(404, 409, 429, 507),
 )
 async def continue_turn(
     turn_id: Identifier, body: ContinueRequest, principal: PrincipalDep, chat: ChatDep
 ) -> EventStream:
     """Start a turn that goes on where this one stopped, and stream its events."""
     turn = await chat.continue_turn(principal.owner_id, turn_id, body.client_message_id)
-    return await _stream(chat, principal.owner_id, turn.id, after=0)
+    return await event_stream(chat, principal.owner_id, turn.id, after=0)
+
+
+@router.post(
+    "/turns/{turn_id}/regenerate",
+    status_code=200,
+    response_class=EventStream,
+    responses=STREAM_ANSWER | problem_responses(404, 409, 429, 507),
+)
+async def answer_again(
+    turn_id: Identifier,
+    body: AnswerAgainRequest,
+    principal: PrincipalDep,
+    chat: ChatDep,
+    documents: DocumentsDep,
+) -> EventStream:
+    """Answer the message of a turn again, beside its answer, and stream the new turn's events."""
+    refuse_unknown_endpoints(body.settings, documents.current.model_settings.endpoints, "settings")
+    ask = (turn_id, body.client_message_id, body.settings)
+    turn = await chat.answer_again(principal.owner_id, *ask)
+    return await event_stream(chat, principal.owner_id, turn.id, after=0)
 
 
 @router.post("/turns/{turn_id}/undo", responses=problem_responses(404, 409, 507))
@@ -193,8 +218,20 @@ async def undo_tool_call(
     return UndoReport(items=[undone])
 
 
-async def _stream(chat: ChatOrchestrator, owner_id: str, turn_id: str, after: int) -> EventStream:
+async def event_stream(
+    chat: ChatOrchestrator, owner_id: str, turn_id: str, after: int
+) -> EventStream:
+    """Return the turn's events after sequence number `after` as an answer."""
     return EventStream(turn_id, await chat.follow(owner_id, turn_id, after, idle_s=HEARTBEAT_S))
+
+
+def refuse_too_long(message: str, settings: Settings) -> None:
+    """Raise TooLarge for a message above the limit."""
+    if len(message) > settings.max_message_chars:
+        raise TooLarge(
+            f"The message has {len(message):,} characters; "
+            f"the limit is {settings.max_message_chars:,}."
+        )
 
 
 def _sequence_number(turn_id: str, event_id: str) -> int:

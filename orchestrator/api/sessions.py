@@ -132,6 +132,9 @@ def _page(
     turn_ids = {message.turn_id for message in items if message.turn_id}
     if session.running_turn_id:
         turn_ids.add(session.running_turn_id)
+    if items and items[-1].role == "user":  # A turn that failed before it said anything.
+        last = turns.last_about(conn, owner_id, session_id, items[-1].id)
+        turn_ids |= {last.id} if last else set()
     found = turns.with_ids(conn, owner_id, turn_ids)
     return MessagePage(items=items, turns=found, next_cursor=next_cursor)
 
