@@ -10,6 +10,8 @@ import time
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
+from tests.warm import spawn
+
 ROOT = Path(__file__).resolve().parents[1]
 READY_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
@@ -23,16 +25,8 @@ class Program:
     """A running program, the leader of its own process group."""
 
     def __init__(self, command: tuple[str, ...], cwd: Path, environment: Mapping[str, str]) -> None:
-        self.process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
+        self.process = spawn(command, cwd=cwd, environment=environment)
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._ended = False

@@ -17,7 +17,7 @@ from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
 from orchestrator.approvals.grants import GrantKeys, GrantScope
 from servers.kit.token import token_file
 from tests.fakes.effects_server import NAME
-from tests.processes import ROOT
+from tests.warm import ROOT, WarmProcess, spawn
 
 STOP_LIMIT_S = 10
 
@@ -36,7 +36,7 @@ class EffectsServer:
     data_dir: Path
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     port: int = 0
-    process: subprocess.Popen[str] = field(init=False)
+    process: subprocess.Popen[str] | WarmProcess = field(init=False)
 
     @property
     def name(self) -> str:
@@ -64,13 +64,11 @@ class EffectsServer:
 
     def start(self) -> None:
         with self.log.open("a", encoding="utf-8") as stderr:
-            self.process = subprocess.Popen(
+            self.process = spawn(
                 [*self._command(), "--port", str(self.port)],
                 cwd=ROOT,
-                env=self._environment(),
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
+                environment=self._environment(),
+                stderr=stderr.fileno(),
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

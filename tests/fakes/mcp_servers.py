@@ -1,5 +1,6 @@
 """Starts and stops fake MCP servers as real processes on ephemeral ports of 127.0.0.1."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.warm import ROOT, WarmProcess, spawn
+
 
 @dataclass
 class ServerProcess:
@@ -17,7 +20,7 @@ class ServerProcess:
     arguments: list[str]
     journal: Path | None = None
     port: int = 0
-    process: subprocess.Popen[str] = field(init=False)
+    process: subprocess.Popen[str] | WarmProcess = field(init=False)
 
     def __post_init__(self) -> None:
         self.start()
@@ -31,11 +34,8 @@ class ServerProcess:
 
     def start(self, *more: str) -> None:
         port = ["--port", str(self.port)] if self.port else []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", *self.arguments, *port, *more],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, "-m", *self.arguments, *port, *more]
+        self.process = spawn(command, cwd=ROOT, environment=os.environ, stderr=2)
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
 

@@ -11,12 +11,13 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from fastmcp import Client
 from fastmcp.client.transports import StreamableHttpTransport
 
 from servers.kit.token import token_file
+from tests.warm import ROOT, WarmProcess, spawn
 
 STOP_LIMIT_S = 10
 
@@ -25,7 +26,7 @@ STOP_LIMIT_S = 10
 class ServerProcess:
     """A running server and what is needed to talk to it."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | WarmProcess
     url: str
     token: str
     log: Path
@@ -54,19 +55,13 @@ def running_program(
     name: str,
     data_dir: Path,
     environment: Mapping[str, str] | None = None,
-    **options: Any,
+    cwd: Path = ROOT,
 ) -> Generator[ServerProcess]:
     """A program that serves `name` and prints one ready line in JSON, as `run --json` does."""
     log = data_dir / f"{name}.log"
     with log.open("a", encoding="utf-8") as stderr:
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            env={**os.environ, "FLOTILLA_DATA_DIR": str(data_dir), **(environment or {})},
-            **options,
-        )
+        variables = {**os.environ, "FLOTILLA_DATA_DIR": str(data_dir), **(environment or {})}
+        process = spawn(command, cwd=cwd, environment=variables, stderr=stderr.fileno())
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
