@@ -1,6 +1,7 @@
 """Files in a chat, as a person meets them: attached, sent, shown, looked at, refused, deleted."""
 
 import base64
+import math
 import re
 import struct
 import time
@@ -23,6 +24,7 @@ from tests.installation import Installation, running
 pytestmark = pytest.mark.browser
 
 MAX_SIZE = 300_000
+SOUND_RATE = 8_000
 DELETION_LIMIT_S = 15.0
 BRING = """
 ([kind, files]) => {
@@ -71,6 +73,18 @@ def png(name: str = "heron.png", **look: int) -> FilePayload:
 
 LONG_NAME = file(f"{'very-long-name-' * 12}.csv", b"a,b\n1,2\n", "text/csv")
 REPORT = file("report.pdf", pdf_pages(pdf_text("The heron eats 42 fish.")), "application/pdf")
+
+
+def tone(seconds: float = 0.5) -> bytes:
+    """A WAV of one note."""
+    wave = (
+        int(9_000 * math.sin(2 * math.pi * 440 * at / SOUND_RATE))
+        for at in range(int(SOUND_RATE * seconds))
+    )
+    data = b"".join(struct.pack("<h", sample) for sample in wave)
+    form = struct.pack("<IHHIIHH", 16, 1, 1, SOUND_RATE, 2 * SOUND_RATE, 2, 16)
+    chunks = b"WAVEfmt " + form + b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
 
 
 def bring(chat: ChatPage, kind: str, *files: FilePayload) -> None:
@@ -353,6 +367,20 @@ def test_pictures_and_tables_of_tools_stand_at_their_station(chat: ChatPage, mod
     expect(table).to_have_count(0)
     chat.button("toy image done").click()
     expect(chat.turns.last.get_by_role("link", name=re.compile("Download"))).to_have_count(2)
+
+
+def test_a_sound_can_be_played(chat: ChatPage, model: FakeOpenRouter):
+    model.script(text("A note."))
+    pick(chat, file("note.wav", tone(), "audio/wav"))
+    are_uploaded(chat, 1)
+    chat.ask("listen")
+    player = chat.turns.first.locator("audio")
+    expect(player).to_be_visible()
+    expect(player).to_have_js_property("error", None)
+    expect(player).to_have_js_property("duration", 0.5)
+    assert player.evaluate(
+        "async (sound) => { sound.muted = true; await sound.play(); return true; }"
+    )
 
 
 def test_a_deleted_file_leaves_its_name(chat: ChatPage, model: FakeOpenRouter):
