@@ -11,13 +11,16 @@ from orchestrator.api.deps import (
     AttachmentsDep,
     ChatDep,
     DatabaseDep,
+    DocumentsDep,
     InboxDep,
     PrincipalDep,
 )
+from orchestrator.api.model_ids import refuse_unknown_endpoints
 from orchestrator.api.moments import Moment
 from orchestrator.api.problems import problem_responses
 from orchestrator.domain.approvals import Approval
 from orchestrator.domain.chat import Message, Session, Turn
+from orchestrator.domain.model_settings import SessionSettings
 from orchestrator.domain.times import to_rfc3339
 from orchestrator.store import approvals, audit, messages, sessions, turns
 
@@ -46,13 +49,29 @@ class MessagePage(BaseModel):
 class SessionChange(BaseModel):
     """What to change; fields that are left out stay."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"title": "Holidays", "pinned": True},
+                {
+                    "settings": {
+                        "model": "openai/gpt-5-mini",
+                        "parameters": {"temperature": 0.9},
+                        "disabled_servers": ["web-search"],
+                    }
+                },
+            ]
+        },
+    )
 
     title: (
         Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
         | None
     ) = None
     pinned: bool | None = None
+    settings: SessionSettings | None = None
+    """What its turns do differently, from the next one on; takes the place of all that was said."""
 
 
 @router.get("", responses=problem_responses(404))
@@ -98,9 +117,16 @@ async def get_messages(
 
 @router.patch("/{session_id}", responses=problem_responses(404, 507))
 async def change_session(
-    session_id: str, body: SessionChange, principal: PrincipalDep, database: DatabaseDep
+    session_id: str,
+    body: SessionChange,
+    principal: PrincipalDep,
+    database: DatabaseDep,
+    documents: DocumentsDep,
 ) -> Session:
-    """Rename or pin a session."""
+    """Rename or pin a session, or settle how its turns are answered."""
+    if body.settings is not None:
+        endpoints = documents.current.model_settings.endpoints
+        refuse_unknown_endpoints(body.settings, endpoints, "settings")
     return await database.write(_change, principal.owner_id, session_id, body)
 
 
@@ -144,6 +170,8 @@ def _change(conn: Connection, owner_id: str, session_id: str, change: SessionCha
         sessions.rename(conn, owner_id, session_id, change.title)
     if change.pinned is not None:
         sessions.pin(conn, owner_id, session_id, pinned=change.pinned)
+    if change.settings is not None:
+        sessions.settle(conn, owner_id, session_id, change.settings)
     return sessions.get(conn, owner_id, session_id)
 
 

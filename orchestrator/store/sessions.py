@@ -6,6 +6,7 @@ from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, false, o
 
 from orchestrator.domain.chat import Session, TitleSource
 from orchestrator.domain.ids import new_id
+from orchestrator.domain.model_settings import SessionSettings
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.errors import Conflict, NotFound
 from orchestrator.store import attachments, branches
@@ -109,6 +110,12 @@ def pin(conn: Connection, owner_id: str, session_id: str, *, pinned: bool) -> No
     _update(conn, owner_id, session_id, pinned=pinned)
     if not pinned:
         attachments.touch_session(conn, owner_id, session_id)
+
+
+def settle(conn: Connection, owner_id: str, session_id: str, settings: SessionSettings) -> None:
+    """Set what the turns of the session do differently. Raises NotFound."""
+    said = settings.model_dump(mode="json", exclude_unset=True)
+    _update(conn, owner_id, session_id, settings=said)
 
 
 def move_leaf(

@@ -7,6 +7,8 @@ from typing import Any
 
 import jsonschema
 
+from tests.fakes.openrouter_fields import FIELDS
+
 TOOL_NAME = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 REQUEST_FIELDS = frozenset(
     re.findall(
@@ -41,12 +43,7 @@ _PICTURES = {
     "image/webp": b"RIFF",
     "image/gif": b"GIF8",
 }
-_RANGES = {
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "frequency_penalty": (-2, 2),
-    "presence_penalty": (-2, 2),
-}
+_FIELDS = jsonschema.Draft202012Validator(FIELDS)
 
 
 class Invalid(Exception):
@@ -64,9 +61,8 @@ def check_request(body: Any) -> None:
     _demand(isinstance(body.get("stream", False), bool), "stream must be a boolean")
     _demand("stream_options" not in body or body.get("stream"), "stream_options needs stream")
     _demand(len(str(body.get("session_id", ""))) <= 256, "session_id is too long")
-    for name, (low, high) in _RANGES.items():
-        value = body.get(name)
-        _demand(value is None or low <= value <= high, f"{name} must be {low} to {high}")
+    for problem in _FIELDS.iter_errors(body):
+        raise Invalid(f"{problem.json_path.removeprefix('$.')}: {problem.message}")
     if "tools" in body:
         _check_tools(body["tools"])
     for number, message in enumerate(messages):

@@ -61,7 +61,7 @@ def test_a_correct_request_passes(fields: dict[str, Any]) -> None:
         ({"tools": [tool(annotations={})]}, "unknown fields"),
         ({"tools": [tool(parameters={"type": "string"})]}, "must be 'object'"),
         ({"tools": [tool(parameters={"type": "object", "required": "x"})]}, "parameters"),
-        ({"temperature": 3}, "temperature must be 0 to 2"),
+        ({"temperature": 3}, "temperature: 3 is greater"),
         ({"session_id": "x" * 257}, "too long"),
         ({"stream": False, "stream_options": {}}, "needs stream"),
     ],
