@@ -20,6 +20,7 @@ from orchestrator.api import (
     health,
     metrics,
     model_settings,
+    models,
     presets,
     search,
     secrets,
@@ -67,7 +68,7 @@ from orchestrator.tools.tokens import ServerTokens
 ROUTERS = (
     *(chat, session_files, sessions, session_branches, search),
     *(attachments, approvals, tools, fleet, server_tools, uploads),
-    *(model_settings, presets, suggestions, secrets, audit, auth, health, metrics),
+    *(models, model_settings, presets, suggestions, secrets, audit, auth, health, metrics),
 )
 BUCKET_SETTLES_S = 60
 """A bucket may still finish what a process asked for that has died."""

@@ -13,6 +13,7 @@ from orchestrator.approvals.inbox import Inbox
 from orchestrator.attachments.uploads import Attachments
 from orchestrator.chat.direct_calls import DirectCalls
 from orchestrator.chat.orchestrator import ChatOrchestrator
+from orchestrator.llm.endpoints import ModelEndpoints
 from orchestrator.settings import Settings
 from orchestrator.store.database import Database
 from orchestrator.store.documents import Documents
@@ -52,6 +53,10 @@ async def _aggregator(connection: HTTPConnection) -> MCPToolAggregator:
     return connection.app.state.aggregator
 
 
+async def _models(connection: HTTPConnection) -> ModelEndpoints:
+    return connection.app.state.models
+
+
 async def _inbox(connection: HTTPConnection) -> Inbox:
     return connection.app.state.inbox
 
@@ -72,6 +77,7 @@ DocumentsDep = Annotated[Documents, Depends(_documents)]
 VaultDep = Annotated[Vault, Depends(_vault)]
 ChatDep = Annotated[ChatOrchestrator, Depends(_chat)]
 AggregatorDep = Annotated[MCPToolAggregator, Depends(_aggregator)]
+ModelsDep = Annotated[ModelEndpoints, Depends(_models)]
 InboxDep = Annotated[Inbox, Depends(_inbox)]
 AttachmentsDep = Annotated[Attachments, Depends(_attachments)]
 DirectCallsDep = Annotated[DirectCalls, Depends(_direct_calls)]

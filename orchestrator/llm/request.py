@@ -50,9 +50,8 @@ def left_out(
 def request_fields(parameters: Parameters, provider: ProviderRouting) -> dict[str, Any]:
     """Return the settings as OpenRouter's request has them; what is null is not there."""
     fields = parameters.model_dump(mode="json", exclude_none=True)
-    if routing := provider.model_dump(exclude_none=True):
-        fields["provider"] = _plain(routing)
-    return {name: value for name, value in fields.items() if value != {}}
+    fields["provider"] = _plain(_filled(provider.model_dump(exclude_none=True)))
+    return _filled(fields)
 
 
 def fitted(
@@ -128,6 +127,11 @@ def _standard_messages(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         else {name: value for name, value in message.items() if name in _MESSAGE_FIELDS}
         for message in messages
     ]
+
+
+def _filled(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields without groups in which nothing is set."""
+    return {name: value for name, value in fields.items() if value != {}}
 
 
 def _plain(value: Any) -> Any:
