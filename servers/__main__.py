@@ -8,7 +8,15 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
+from servers.kit.client_tokens import (
+    add_client_token,
+    client_tokens_file,
+    read_client_tokens,
+    revoke_client_token,
+)
 from servers.kit.gate.ledger import LedgerUnavailable
 from servers.kit.gate.terminal import NotDecided, decide_in_terminal, waiting_approvals
 from servers.kit.manifest import Manifest, ManifestError, all_manifests, load_manifest
@@ -43,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run one server in this process")
     run.add_argument("name")
     run.add_argument("--stdio", action="store_true", help="speak MCP on stdin and stdout")
+    run.add_argument(
+        "--read-only", action="store_true", help="with --stdio: only the tools that read"
+    )
     run.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     run.add_argument("--port", type=_port, help="port to listen on; 0 takes any free one")
     run.add_argument("--json", action="store_true", help="print the ready line as JSON")
@@ -53,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     new = commands.add_parser("new", help="write a small new server and its tests")
     new.add_argument("name")
     new.set_defaults(command=_new)
+    _add_token_commands(commands)
     waiting = commands.add_parser("approvals", help="list what waits for the owner at one server")
     waiting.add_argument("name")
     waiting.set_defaults(command=_approvals)
@@ -78,12 +90,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_token_commands(commands: Any) -> None:
+    token = commands.add_parser("token", help="make a token for one client of a server")
+    token.add_argument("name")
+    token.add_argument("--scope", choices=["read", "full"], default="read", help="default read")
+    token.add_argument("--name", dest="what", default="a client", help="what it is for")
+    token.set_defaults(command=_token)
+    tokens = commands.add_parser("tokens", help="list the tokens of a server's clients")
+    tokens.add_argument("name")
+    tokens.set_defaults(command=_tokens)
+    revoke = commands.add_parser("revoke", help="end the token of a client within a second")
+    revoke.add_argument("name")
+    revoke.add_argument("token_id", metavar="ID")
+    revoke.set_defaults(command=_revoke)
+
+
 def _run(options: argparse.Namespace) -> None:
     settings = _settings(options)
     manifest = load_manifest(options.name)
     if options.stdio:
-        serve_stdio(_server(manifest.name), settings)
+        serve_stdio(_server(manifest.name), settings, is_read_only=options.read_only)
         return
+    if options.read_only:
+        raise BindRefused("--read-only is for --stdio; over HTTP, the token of a client says it.")
 
     def announce(url: str) -> None:
         _print_event(options.json, ServerEvent(manifest.name, os.getpid(), url, "ready"))
@@ -139,6 +168,26 @@ def _up(options: argparse.Namespace) -> None:
     orders = sys.stdin.fileno() if options.orders else None
     preload()
     Supervisor(servers, partial(_print_event, options.json), wanted=chosen, orders=orders).run()
+
+
+def _token(options: argparse.Namespace) -> None:
+    token, text = add_client_token(_client_tokens(options), name=options.what, scope=options.scope)
+    print(text)
+    print(f"{token.id}, scope {token.scope}: keep it now, it is not shown again.", file=sys.stderr)
+
+
+def _tokens(options: argparse.Namespace) -> None:
+    for token in read_client_tokens(_client_tokens(options)):
+        print(f"{token.id}  {token.scope:<4}  {token.created_at}  {token.name}")
+
+
+def _revoke(options: argparse.Namespace) -> None:
+    token = revoke_client_token(_client_tokens(options), options.token_id)
+    print(f"{token.id} ({token.name}) is revoked.")
+
+
+def _client_tokens(options: argparse.Namespace) -> Path:
+    return KitSettings().data_dir / client_tokens_file(load_manifest(options.name).name)
 
 
 def _approvals(options: argparse.Namespace) -> None:

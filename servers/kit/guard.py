@@ -7,6 +7,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from servers.kit.clients import Caller, Clients
 from servers.kit.files.links import is_file_path
 from servers.kit.gate.routes import is_gate_path
 from servers.kit.hosts import is_allowed_host, is_same_origin
@@ -30,7 +31,7 @@ class Guard:
     """An ASGI app around the server's: Host, Origin, path, token and body size, in that order.
 
     `is_signed(method, path, query)` says whether a request for a file has a link of this server,
-    which stands for the token.
+    which stands for the token. Behind it, `scope["user"]` is the Caller whose token came.
     """
 
     def __init__(
@@ -39,12 +40,15 @@ class Guard:
         *,
         health: dict[str, str],
         token: str,
+        clients: Clients,
         is_signed: Callable[[str, str, bytes], bool],
         allowed_hosts: Collection[str] = (),
     ) -> None:
         self._app = app
         self._health = health
         self._token = token.encode()
+        self._owner = Caller("server", "full")
+        self._clients = clients
         self._is_signed = is_signed
         self._allowed_hosts = frozenset(allowed_hosts)
 
@@ -63,7 +67,9 @@ class Guard:
             if is_file_path(path) and not _values(scope, b"authorization"):
                 self._check_link(scope, path)
             else:
-                self._check_token(scope)
+                scope["user"] = caller = self._caller(scope)
+                if caller.is_client and is_gate_path(path):
+                    raise Refused(403, "This token is for MCP only, not for the ledger.")
             body = await _read_body(scope, receive)
         except Refused as refused:
             await _answer(send, refused.status, {"error": str(refused)}, *refused.headers)
@@ -85,22 +91,26 @@ class Guard:
         """What anybody may know, and for those who show a token which process this is."""
         if not _values(scope, b"authorization"):
             return {**self._health}
-        self._check_token(scope)
+        self._caller(scope)
         return {**self._health, "process": own_process()}
 
     def _check_link(self, scope: Scope, path: str) -> None:
         if not self._is_signed(scope["method"], path, scope["query_string"]):
             raise Refused(403, "This link is not valid here, or not any more: ask for a new one.")
 
-    def _check_token(self, scope: Scope) -> None:
+    def _caller(self, scope: Scope) -> Caller:
+        """Whose token it is. Raises Refused."""
         values = _values(scope, b"authorization")
         if not values:
             raise Refused(401, "A bearer token is needed.", (b"www-authenticate", b"Bearer"))
-        scheme, _, shown = values[0].partition(" ")
-        is_right = hmac.compare_digest(shown.strip().encode("latin-1"), self._token)
-        if len(values) > 1 or scheme.lower() != "bearer" or not is_right:
+        scheme, _, rest = values[0].partition(" ")
+        shown = rest.strip().encode("latin-1")
+        is_own = hmac.compare_digest(shown, self._token)
+        caller = self._owner if is_own else self._clients.caller(shown)
+        if len(values) > 1 or scheme.lower() != "bearer" or caller is None:
             challenge = (b"www-authenticate", b'Bearer error="invalid_token"')
             raise Refused(401, "This bearer token is not valid here.", challenge)
+        return caller
 
 
 async def _read_body(scope: Scope, receive: Receive) -> bytes | None:

@@ -11,8 +11,11 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import uvicorn
+from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from starlette.types import ASGIApp
 
+from servers.kit.client_tokens import client_tokens_file
+from servers.kit.clients import Clients
 from servers.kit.deadline import RECEIVE_DEADLINE_S, deadline_protocol
 from servers.kit.guard import MCP_PATH, Guard
 from servers.kit.logs import configure_logging
@@ -53,7 +56,7 @@ def serve(
     token = server_token(mcp.name, settings, systemd)
     mcp.use_settings(settings, systemd)
     config = uvicorn.Config(
-        guarded_app(mcp, token, settings.allowed_hosts),
+        guarded_app(mcp, token, settings),
         http=deadline_protocol(receive_deadline_s),
         loop="uvloop",
         ws="none",
@@ -71,26 +74,33 @@ def serve(
     logger.info("server_stopped server=%s", mcp.name)
 
 
-def serve_stdio(mcp: FleetServer[Any], settings: KitSettings) -> None:
+def serve_stdio(
+    mcp: FleetServer[Any], settings: KitSettings, *, is_read_only: bool = False
+) -> None:
     """Serves `mcp` on stdin and stdout until stdin ends; the parent process needs no token.
 
-    Raises TokenError when the key of the grants cannot be used.
+    With `is_read_only`, the parent can do what a client with a token of scope `read` can. Raises
+    TokenError when the key of the grants cannot be used.
     """
     configure_logging(settings.log_level)
+    mcp.is_read_only = is_read_only
     mcp.use_settings(settings, SystemdSettings())
     asyncio.run(mcp.run_stdio_async(show_banner=False))
 
 
-def guarded_app(mcp: FleetServer[Any], token: str, allowed_hosts: tuple[str, ...] = ()) -> ASGIApp:
+def guarded_app(mcp: FleetServer[Any], token: str, settings: KitSettings) -> ASGIApp:
     """The ASGI app of a server, as `serve` runs it."""
     # Without `json_response`: it would drop progress and, before 2026-07-28, elicitation. On
     # 2026-07-28 an answer is plain JSON anyway unless the tool reports progress.
+    inner = mcp.http_app(path=MCP_PATH)
     return Guard(
-        mcp.http_app(path=MCP_PATH),
+        # With the caller in its context the SDK binds what a client has to send back to its token.
+        AuthContextMiddleware(inner),
         health={"name": mcp.name, "version": mcp.version or "", "status": "ok"},
         token=token,
+        clients=Clients(settings.data_dir / client_tokens_file(mcp.name)),
         is_signed=mcp.files.admits,
-        allowed_hosts=allowed_hosts,
+        allowed_hosts=settings.allowed_hosts,
     )
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Generic, TypeVar
@@ -10,16 +10,19 @@ from typing import Any, Generic, TypeVar
 from fastmcp import FastMCP
 from fastmcp.exceptions import ToolError
 from fastmcp.exceptions import ValidationError as ArgumentsError
+from fastmcp.server.context import Context
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import Tool, ToolResult
-from mcp.types import CallToolRequestParams
+from mcp.types import CallToolRequestParams, ListToolsRequest
 from pydantic import ValidationError
 
+from servers.kit.clients import caller_of
 from servers.kit.errors import InvalidInput, TooLarge, argument_errors, reported_to_model
 from servers.kit.files import FileStore
 from servers.kit.files.result_links import ResultLinks
 from servers.kit.files.routes import add_file_route
 from servers.kit.gate.gate import Gate
+from servers.kit.gate.refusals import read_only_token
 from servers.kit.gate.routes import add_routes
 from servers.kit.gate.undo import choose_undo_arguments
 from servers.kit.manifest import Manifest, ManifestError, load_manifest
@@ -55,12 +58,14 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         self.files = FileStore(self.manifest.name)
         """Where tools keep and find files by their `attachment_id`."""
         self._own_lifespan = lifespan
+        self.is_read_only = False
+        """Whether nobody may use more than the tools that read, whatever their token."""
         super().__init__(
             self.manifest.name,
             instructions=instructions,
             version=self.manifest.version or fleet_version(),
             lifespan=self._whole_lifespan,
-            middleware=[_CallBorder(self._input_schemas), self._gate, ResultLinks()],
+            middleware=[_CallBorder(self, self._input_schemas), self._gate, ResultLinks()],
             request_state_security=self._gate.state_security,
             mask_error_details=True,
             # Done once in `fleet_tool`: per listing it is a quarter of the CPU.
@@ -147,16 +152,37 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
 
 
 class _CallBorder(Middleware):
-    """Rewords bad arguments, refuses results over the ceiling, and bytes of files either way."""
+    """Rewords bad arguments, refuses results over the ceiling, and bytes of files either way.
 
-    def __init__(self, input_schemas: Mapping[str, dict[str, Any]]) -> None:
+    Whoever may only read sees and calls no other tools.
+    """
+
+    def __init__(
+        self, server: FleetServer[Any], input_schemas: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self._server = server
         self._input_schemas = input_schemas
+        self._writing = frozenset(
+            name for name, tool in server.manifest.tools.items() if not tool.is_read_only
+        )
+
+    async def on_list_tools(
+        self,
+        context: MiddlewareContext[ListToolsRequest],
+        call_next: CallNext[ListToolsRequest, Sequence[Tool]],
+    ) -> Sequence[Tool]:
+        tools = await call_next(context)
+        if not self._may_only_read(context.fastmcp_context):
+            return tools
+        return [tool for tool in tools if tool.name not in self._writing]
 
     async def on_call_tool(
         self,
         context: MiddlewareContext[CallToolRequestParams],
         call_next: CallNext[CallToolRequestParams, ToolResult],
     ) -> ToolResult:
+        if context.message.name in self._writing and self._may_only_read(context.fastmcp_context):
+            return ToolResult.from_mcp_result(read_only_token(context.message.name))
         tool = context.message.name
         try:
             check_arguments(context.message.arguments)
@@ -170,6 +196,10 @@ class _CallBorder(Middleware):
         except (InvalidInput, TooLarge) as error:
             raise ToolError(str(error)) from error
         return result
+
+    def _may_only_read(self, ctx: Context | None) -> bool:
+        caller = caller_of(ctx)
+        return self._server.is_read_only or (caller is not None and caller.is_read_only)
 
 
 def _without_effect(function: Callable[..., Any]) -> Callable[..., Any]:

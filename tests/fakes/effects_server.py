@@ -1,7 +1,7 @@
 """A server of the fleet with one tool per label and level, whose effects are lines in a file.
 
-`python -m tests.fakes.effects_server --effects FILE [--stdio] [--port PORT]`; the rest, as of any
-server, comes from the environment. Prints `{"url": ...}` when it listens.
+`python -m tests.fakes.effects_server --effects FILE [--stdio [--read-only]] [--port PORT]`; the
+rest, as of any server, comes from the environment. Prints `{"url": ...}` when it listens.
 """
 
 import argparse
@@ -249,12 +249,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--effects", type=Path, required=True)
     parser.add_argument("--stdio", action="store_true")
+    parser.add_argument("--read-only", action="store_true")
     parser.add_argument("--port", type=int, default=PORT)
     options = parser.parse_args()
     settings = KitSettings().model_copy(update={"server_port": options.port})
     mcp = effects_server(options.effects)
     if options.stdio:
-        serve_stdio(mcp, settings)
+        serve_stdio(mcp, settings, is_read_only=options.read_only)
         return
     preload()
     serve(mcp, settings, on_ready=lambda url: print(json.dumps({"url": url}), flush=True))

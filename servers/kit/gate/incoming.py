@@ -8,6 +8,7 @@ from fastmcp.server.context import Context
 from mcp.types import CallToolRequestParams
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from servers.kit.clients import caller_of
 from servers.kit.gate.canonical import call_hash
 from servers.kit.gate.journal import Call
 from servers.kit.gate.wording import one_line
@@ -16,6 +17,7 @@ from servers.kit.manifest import Manifest
 MAX_SOURCES = 20
 MAX_SOURCE_CHARS = 80
 MAX_CLIENT_CHARS = 100
+MAX_TOKEN_CHARS = 70
 
 # Part of a URL path and of log lines.
 CallId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:~-]{1,200}$")]
@@ -91,7 +93,13 @@ def _asked_before(message: CallToolRequestParams) -> str | None:
 
 
 def _client_name(ctx: Context) -> str:
+    """As it calls itself, and then as the owner called its token, which it cannot choose."""
     params: Any = ctx.session.client_params if ctx.request_context is not None else None
-    if params is None:
-        return "unknown"
-    return one_line(f"{params.client_info.name} {params.client_info.version}", MAX_CLIENT_CHARS)
+    name = "unknown"
+    if params is not None:
+        name = f"{params.client_info.name} {params.client_info.version}"
+    caller = caller_of(ctx)
+    if caller is None or not caller.is_client:
+        return one_line(name, MAX_CLIENT_CHARS)
+    token = one_line(f"token {caller.token_id}: {caller.name}", MAX_TOKEN_CHARS)
+    return f"{one_line(name, MAX_CLIENT_CHARS - len(token) - 3)} ({token})"

@@ -18,6 +18,7 @@ Code = Literal[
     "arguments_differ",
     "arguments_too_large",
     "gate_unavailable",
+    "read_only_token",
     "result_too_large",
 ]
 """With all of them nothing happened, except with `result_too_large` (it was done),
@@ -140,4 +141,14 @@ def gate_unavailable(call_id: str | None, why: str) -> CallToolResult:
         "gate_unavailable",
         f"The call cannot be noted in this server's journal, so it was not made. {why}",
         call_id=call_id,
+    )
+
+
+def read_only_token(tool: str) -> CallToolResult:
+    """The owner let this client look, and nothing else."""
+    return refusal(
+        "read_only_token",
+        f"This client may only use tools that read, and {tool!r} changes or sends something;"
+        " nothing was done. The owner can connect it with the scope `full`.",
+        call_id=None,
     )
