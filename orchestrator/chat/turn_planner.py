@@ -16,6 +16,7 @@ from orchestrator.store import messages
 from orchestrator.store.in_force import InForce, SettingsLayer, in_force
 
 SETTLE_S = 1.0
+IMPORTED = "a chat that was imported from a file"
 
 
 class TurnPlanner:
@@ -100,11 +101,11 @@ class TurnPlanner:
 
 
 def _typed_in(branch: Sequence[Message]) -> list[str]:
-    return [message.content for message in branch if message.role == "user"]
+    return [m.content for m in branch if m.role == "user" and not m.imported]
 
 
 def _read_in(branch: Sequence[Message]) -> list[str]:
-    sources: list[str] = []
+    sources = [IMPORTED] if any(message.imported for message in branch) else list[str]()
     for message in branch:
         if message.tool_call is not None:
             sources += message.tool_call.sources
