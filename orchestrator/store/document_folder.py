@@ -110,6 +110,22 @@ class DocumentFolder:
             known = replace(known, **{name: found})
         return known, problems
 
+    def glance(self) -> tuple[Contents, dict[str, str]]:
+        """Return what the files say now, and of those that cannot be used why; changes nothing."""
+        found, problems = Contents(), dict[str, str]()
+        for name, model in _MODELS.items():
+            try:
+                document = model.model_validate_json(self.path(name).read_bytes())
+            except FileNotFoundError:
+                continue
+            except ValidationError as error:
+                problems[name] = why(error)
+            except OSError as error:
+                problems[name] = error.strerror or str(error)
+            else:
+                found = replace(found, **{name: document})
+        return found, problems
+
     def replace(self, old: Contents, new: Contents) -> None:
         """Write the documents that differ: all of them or none."""
         changed: dict[str, Any] = {

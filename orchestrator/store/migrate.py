@@ -22,7 +22,7 @@ def migrate(path: Path) -> None:
     was written by a newer Flotilla, or when it is not sound.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    newest, known = _known_revisions()
+    newest, known = known_revisions()
     present = _present_revision(path)
     if present == newest:
         return
@@ -37,7 +37,7 @@ def migrate(path: Path) -> None:
     _upgrade(path)
 
 
-def _known_revisions() -> tuple[str, set[str]]:
+def known_revisions() -> tuple[str, set[str]]:
     """Return the newest revision and all of them: the four digits their file names start with."""
     revisions = sorted(file.name[:4] for file in (_SCRIPTS / "versions").glob("[0-9]*.py"))
     return revisions[-1], set(revisions)

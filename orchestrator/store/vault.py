@@ -54,10 +54,10 @@ class Vault:
             logger.error("vault_unusable secrets=%d why=%s", len(rows), error)  # noqa: TRY400
             return
         for name, ciphertext in rows.items():
-            try:
-                self._open[name] = fernet.decrypt(ciphertext).decode()
-            except InvalidToken:
-                logger.error("secret_unreadable name=%s key_file=%s", name, self._key_file)  # noqa: TRY400
+            if (value := _decrypted(fernet, ciphertext)) is None:
+                logger.error("secret_unreadable name=%s key_file=%s", name, self._key_file)
+            else:
+                self._open[name] = value
 
     def secret(self, name: str) -> str | None:
         """Return a secret, None when there is none that can be read."""
@@ -81,24 +81,55 @@ class Vault:
         self._open.pop(name, None)
 
     def _fernet(self) -> MultiFernet:
-        path = self._key_file
         try:
-            if not path.exists():
-                kept_key(path)
-            if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise VaultUnusable(f"{path} can be read by other users: run `chmod 600 {path}`.")
-            lines = path.read_text(encoding="ascii").split()
-            if not all(re.fullmatch(r"[A-Za-z0-9_-]{43}=?", line) for line in lines):
-                raise ValueError("not 256 bits in base64")
-            # The files hold them without the padding that Fernet wants.
-            return MultiFernet([Fernet(line.rstrip("=") + "=") for line in lines])
+            if not self._key_file.exists():
+                kept_key(self._key_file)
         except OSError as error:
-            raise VaultUnusable(f"{path} cannot be used: {error.strerror}.") from error
-        except (KeyFileUnusable, ValueError) as error:
-            raise VaultUnusable(
-                f"{path} holds no key of the vault. Put the right one back; without it, delete the "
-                "file and give the secrets again."
-            ) from error
+            raise _unusable(self._key_file, error) from error
+        except KeyFileUnusable as error:
+            raise VaultUnusable(str(error)) from error
+        return _opened(self._key_file)
+
+
+def readable_secrets(conn: Connection, key_file: Path) -> dict[str, str | None]:
+    """Return what is stored, of every owner, and None for what the key does not open.
+
+    No key is made. Raises VaultUnusable when there are secrets and the key file cannot be used.
+    """
+    rows = conn.execute(select(secrets.c.name, secrets.c.ciphertext)).all()
+    if not rows:
+        return {}
+    fernet = _opened(key_file)
+    return {row.name: _decrypted(fernet, row.ciphertext) for row in rows}
+
+
+def _decrypted(fernet: MultiFernet, ciphertext: bytes) -> str | None:
+    try:
+        return fernet.decrypt(ciphertext).decode()
+    except InvalidToken:
+        return None
+
+
+def _opened(path: Path) -> MultiFernet:
+    try:
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise VaultUnusable(f"{path} can be read by other users: run `chmod 600 {path}`.")
+        lines = path.read_text(encoding="ascii").split()
+        if not all(re.fullmatch(r"[A-Za-z0-9_-]{43}=?", line) for line in lines):
+            raise ValueError("not 256 bits in base64")
+        # The files hold them without the padding that Fernet wants.
+        return MultiFernet([Fernet(line.rstrip("=") + "=") for line in lines])
+    except OSError as error:
+        raise _unusable(path, error) from error
+    except ValueError as error:
+        raise VaultUnusable(
+            f"{path} holds no key of the vault. Put the right one back; without it, delete the "
+            "file and give the secrets again."
+        ) from error
+
+
+def _unusable(path: Path, error: OSError) -> VaultUnusable:
+    return VaultUnusable(f"{path} cannot be used: {error.strerror}.")
 
 
 def _ciphertexts(conn: Connection, owner_id: str) -> dict[str, bytes]:

@@ -1,0 +1,1 @@
+"""`flotilla doctor`: what is configured, reachable, signed in and writable, and what to do."""
