@@ -31,6 +31,7 @@ from orchestrator.api import (
     suggestions,
     tools,
     uploads,
+    usage,
 )
 from orchestrator.api.authentication import Authentication
 from orchestrator.api.authenticator import Authenticator
@@ -45,6 +46,7 @@ from orchestrator.attachments.signing import ContentSigner, signing_key
 from orchestrator.attachments.stores import blob_store
 from orchestrator.attachments.uploads import Attachments
 from orchestrator.background import running
+from orchestrator.chat.budget import Caps
 from orchestrator.chat.direct_calls import DirectCalls
 from orchestrator.chat.limits import TurnLimits
 from orchestrator.chat.orchestrator import ChatOrchestrator
@@ -68,7 +70,7 @@ from orchestrator.tools.tokens import ServerTokens
 ROUTERS = (
     *(chat, session_files, sessions, session_branches, search),
     *(attachments, approvals, tools, fleet, server_tools, uploads),
-    *(models, model_settings, presets, suggestions, secrets, audit, auth, health, metrics),
+    *(models, model_settings, presets, suggestions, secrets, usage, audit, auth, health, metrics),
 )
 BUCKET_SETTLES_S = 60
 """A bucket may still finish what a process asked for that has died."""
@@ -238,7 +240,7 @@ def _chat_settings(settings: Settings, documents: Documents) -> ChatSettings:
             max_duration_s=settings.turn_max_duration_s,
             max_cost_microusd=settings.turn_max_cost_microusd,
         ),
-        day_max_cost_microusd=settings.day_max_cost_microusd,
+        caps=Caps(settings.day_max_cost_microusd, settings.month_max_cost_microusd),
         policy=settings.approval_policy,
         approval_lifetime_h=settings.approval_lifetime_h,
     )

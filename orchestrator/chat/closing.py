@@ -184,6 +184,7 @@ def _store_messages(
             reasoning="".join(partial.reasoning),
             **place,
         )
+        usage.attach_to_message(conn, owner_id, turn.id, message_id)
         leaf = message_id
     return leaf
 

@@ -6,7 +6,7 @@ from orchestrator.chat.closing import Ending
 from orchestrator.chat.events import Notice
 from orchestrator.chat.limits import TurnLimits
 from orchestrator.domain.chat import TurnError
-from orchestrator.errors import FlotillaError
+from orchestrator.errors import CostLimitReached, FlotillaError
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +16,8 @@ def ending_for(error: BaseException, limits: TurnLimits) -> Ending:
     error = _innermost(error)
     if isinstance(error, TimeoutError):
         return ending_at_limit(f"Stopped: this turn took {limits.max_duration_s:.0f} seconds.")
+    if isinstance(error, CostLimitReached):
+        return ending_at_limit(str(error))
     if isinstance(error, FlotillaError):
         return Ending(
             "failed",

@@ -65,8 +65,6 @@ class Spending:
             return f"Stopped: {self.tool_errors} tool calls of this turn failed."
         if self._identical_calls > limits.max_identical_calls + 1:
             return "Stopped: the model keeps making the same tool call."
-        if self.cost_microusd >= limits.max_cost_microusd:
-            return f"Stopped: this turn cost {self.cost_microusd / 1e6:.2f} US dollars."
         if self.rounds >= limits.max_rounds:
             return f"Stopped after {limits.max_rounds} rounds."
         return None

@@ -90,6 +90,7 @@ class ChatOrchestrator:
             logger.warning("turn_interrupted turn=%s session=%s", turn.id, turn.session_id)
         await self._tasks.__aenter__()
         self._recording = self._tasks.create_task(self._recorder.run())
+        self._settling = self._tasks.create_task(self._resources.settler.settle())
         for waiting in await waiting_turns(self._database):
             self._revive(waiting)
         return self
@@ -110,6 +111,7 @@ class ChatOrchestrator:
             await live.ended.wait()
         await self._resources.attached.close()
         self._recording.cancel()
+        self._settling.cancel()
         await self._tasks.__aexit__(None, None, None)
         self._spill.close()
 

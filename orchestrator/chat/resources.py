@@ -1,7 +1,7 @@
 """What all turns of the process share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.approvals.grants import GrantKeys
@@ -9,10 +9,12 @@ from orchestrator.approvals.inbox import Inbox
 from orchestrator.attachments.extraction import ExtractText
 from orchestrator.attachments.uploads import Attachments
 from orchestrator.chat.attached import AttachedFiles
-from orchestrator.chat.day_spending import DaySpending
+from orchestrator.chat.budget import Budget, Caps
 from orchestrator.chat.documents import Documents
 from orchestrator.chat.keeping import FileKeeper
 from orchestrator.chat.limits import TurnLimits
+from orchestrator.chat.model_calls import ModelCalls
+from orchestrator.chat.settling import Settler
 from orchestrator.chat.tool_menu import ToolMenu
 from orchestrator.domain.approvals import PolicyMode
 from orchestrator.llm.endpoints import ModelEndpoints
@@ -29,7 +31,7 @@ class ChatSettings:
     """Returns what the environment and the document say at the moment, the strongest first."""
     timezone: str
     limits: TurnLimits
-    day_max_cost_microusd: int = 10_000_000
+    caps: Caps = field(default_factory=Caps)
     policy: PolicyMode = "ask"
     approval_lifetime_h: float = 72.0
 
@@ -45,7 +47,8 @@ class Resources:
     menu: ToolMenu
     inbox: Inbox
     grants: GrantKeys
-    day: DaySpending
+    calls: ModelCalls
+    settler: Settler
     attached: AttachedFiles
     keeper: FileKeeper
 
@@ -62,6 +65,8 @@ def gathered(
 ) -> Resources:
     """Return the resources; documents pass through nameless files in `data_dir`."""
     documents = Documents(files, ExtractText(data_dir))
+    budget = Budget(database, settings.caps)
+    settler = Settler(database, budget, llm.generation_cost)
     return Resources(
         settings=settings,
         database=database,
@@ -70,7 +75,8 @@ def gathered(
         menu=ToolMenu(aggregator),
         inbox=inbox,
         grants=grants,
-        day=DaySpending(database, settings.day_max_cost_microusd),
+        calls=ModelCalls(llm, budget, database, settler),
+        settler=settler,
         attached=AttachedFiles(files, documents, llm, database),
         keeper=FileKeeper(files, database, aggregator),
     )

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from orchestrator.chat.model_calls import ModelCall
 from orchestrator.chat.planned_call import PlannedCall
 from orchestrator.domain.chat import FinishReason, Turn
 from orchestrator.domain.ids import new_id
-from orchestrator.llm.deltas import Completion
-from orchestrator.store import messages, sessions, tool_calls, turns, usage
+from orchestrator.store import messages, sessions, tool_calls, turns
 
 
 class TurnRows:
@@ -27,7 +27,7 @@ class TurnRows:
         self,
         conn: Connection,
         round_number: int,
-        completion: Completion,
+        call: ModelCall,
         reasoning_ms: int | None,
         calls: Sequence[PlannedCall],
         image_ids: Sequence[str],
@@ -36,7 +36,9 @@ class TurnRows:
 
         `image_ids` are the attachments that hold the images it made.
         """
-        turn = self._turn
+        turn, completion = self._turn, call.completion
+        requested = [planned.request for planned in calls]
+        call.store(conn, self._message_id)
         messages.insert_assistant(
             conn,
             self._owner_id,
@@ -49,7 +51,7 @@ class TurnRows:
             reasoning=completion.reasoning,
             reasoning_ms=reasoning_ms,
             reasoning_details=completion.reasoning_details,
-            requested=[call.request for call in calls],
+            requested=requested,
             sources=[{"url": s.url, "title": s.title} for s in completion.sources],
             attachment_ids=image_ids,
         )
@@ -60,12 +62,13 @@ class TurnRows:
             session_id=turn.session_id,
             turn_id=turn.id,
             round_number=round_number,
-            requested=[call.request for call in calls],
+            requested=requested,
             effects={
-                call.request.tool: call.definition.effect for call in calls if call.definition
+                planned.request.tool: planned.definition.effect
+                for planned in calls
+                if planned.definition
             },
         )
-        self._store_usage(conn, round_number, completion)
 
     def store_results(self, conn: Connection, tool_call_ids: list[str]) -> None:
         """Store one message per tool call of the round."""
@@ -95,22 +98,3 @@ class TurnRows:
             cost_microusd=cost_microusd,
             finish_reason=reason,
         )
-
-    def _store_usage(self, conn: Connection, round_number: int, completion: Completion) -> None:
-        spent = completion.usage
-        if spent is None:
-            return
-        row = usage.UsageRow(
-            session_id=self._turn.session_id,
-            turn_id=self._turn.id,
-            round=round_number,
-            purpose="chat",
-            model=completion.model,
-            prompt_tokens=spent.prompt_tokens,
-            completion_tokens=spent.completion_tokens,
-            reasoning_tokens=spent.reasoning_tokens,
-            cached_tokens=spent.cached_tokens,
-            cost_microusd=spent.cost_microusd,
-            generation_id=completion.generation_id,
-        )
-        usage.record(conn, self._owner_id, row)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from orchestrator.chat.asking import Asking
+from orchestrator.chat.budget import Reservation, TurnBudget
 from orchestrator.chat.call_planner import CallPlanner
 from orchestrator.chat.call_runner import CallRunner
 from orchestrator.chat.closing import Ending
@@ -21,6 +22,7 @@ from orchestrator.chat.events import (
 from orchestrator.chat.history import WireMessage, assistant_message, tool_message, with_images
 from orchestrator.chat.judging import Judge
 from orchestrator.chat.limits import Spending
+from orchestrator.chat.model_calls import Charge, ModelCall
 from orchestrator.chat.open_round import OpenRound
 from orchestrator.chat.permits import Permits
 from orchestrator.chat.planned_call import PlannedCall
@@ -43,6 +45,7 @@ from orchestrator.llm.deltas import (
     SourceDelta,
     TextDelta,
 )
+from orchestrator.llm.stream import CompletionStream
 from orchestrator.store.shown_attachments import shown
 
 
@@ -79,49 +82,59 @@ class TurnRunner:
         if self._plan.open_round is not None:
             await self._go_on(self._plan.open_round)
         while True:
-            reached = self._spending.reached() or await self._day_limit()
+            reached = self._spending.reached()
             if reached is not None:
                 return ending_at_limit(reached)
             self._spending.rounds += 1
-            completion, reasoning_ms = await self._ask_model()
-            self._add_usage(completion)
-            images = await self._keep_images(completion) if completion.images else []
-            if not completion.tool_calls:
-                await self._finish(completion, reasoning_ms, images)
+            async with self._resources.calls.reserved(*await self._request()) as call:
+                asked = await self._run_round(call)
+            if asked is None:
                 return None
-            calls = await self._planner.plan(completion.tool_calls)
-            await self._run_tools(completion, reasoning_ms, calls, images)
+            await self._see_through(*asked)
 
-    async def _day_limit(self) -> str | None:
-        return await self._resources.day.reached(self._plan.owner_id)
-
-    async def _ask_model(self) -> tuple[Completion, int | None]:
-        """Stream one round; return what came and how long the model reasoned, in ms."""
-        attached, pictures = self._resources.attached, self._plan.pictures
+    async def _request(self) -> tuple[CompletionRequest, Charge]:
+        plan, turn, spending = self._plan, self._plan.turn, self._spending
         request = CompletionRequest(
-            model=self._plan.turn.model,
-            messages=await attached.with_pictures(self._wire, pictures),
+            model=turn.model,
+            messages=await self._resources.attached.with_pictures(self._wire, plan.pictures),
             tools=self._tools(),
-            fallback_models=self._plan.fallback_models,
-            parameters=self._plan.parameters,
-            session_id=self._plan.turn.session_id,
+            fallback_models=plan.fallback_models,
+            parameters=plan.parameters,
+            session_id=turn.session_id,
         )
+        budget = TurnBudget(spending.cost_microusd, spending.limits.max_cost_microusd)
+        where = (turn.session_id, "chat", turn.id, spending.rounds)
+        return request, Charge(plan.owner_id, *where, budget)
+
+    async def _run_round(self, call: ModelCall) -> tuple[ToolRound, WireMessage] | None:
+        """Ask the model and store what it answered; return what it wants run, None at the end."""
+        reasoning_ms = await self._ask_model(call.stream)
+        completion = call.completion
+        self._add_usage(call)
+        images = await self._keep_images(completion) if completion.images else []
+        if not completion.tool_calls:
+            await self._finish(call, reasoning_ms, images)
+            return None
+        calls = await self._planner.plan(completion.tool_calls)
+        return await self._store_calls(call, reasoning_ms, calls, images)
+
+    async def _ask_model(self, stream: CompletionStream) -> int | None:
+        """Stream one round; return how long the model reasoned, in ms."""
         began_s: float | None = None
         reasoning_ms: int | None = None
-        async with self._resources.llm.stream(request) as stream:
-            async for deltas in stream:
-                self._log.raise_if_broken()
-                for delta in deltas:
-                    if isinstance(delta, ReasoningDelta):
-                        began_s = began_s or time.monotonic()
-                        reasoning_ms = round((time.monotonic() - began_s) * 1000)
-                    self._relay(delta)
+        async for deltas in stream:
+            self._log.raise_if_broken()
+            for delta in deltas:
+                if isinstance(delta, ReasoningDelta):
+                    began_s = began_s or time.monotonic()
+                    reasoning_ms = round((time.monotonic() - began_s) * 1000)
+                self._relay(delta)
         completion = stream.completion
         if not (completion.text or completion.tool_calls or completion.images):
             if completion.finish_reason == "content_filter":
                 raise ModelRefused("The model's provider refused to answer this.")
             raise ModelUnavailable("The model sent an empty answer. Try again.")
-        return completion, reasoning_ms
+        return reasoning_ms
 
     def _tools(self) -> list[dict[str, Any]]:
         if self._judge.is_quarantined:
@@ -152,27 +165,27 @@ class TurnRunner:
             self._log.add(Notice(code="image_not_kept", message=problem))
         return [shown(attachment) for attachment in kept]
 
-    async def _run_tools(
+    async def _store_calls(
         self,
-        completion: Completion,
+        call: ModelCall,
         reasoning_ms: int | None,
         calls: list[PlannedCall],
         images: list[AttachmentShown],
-    ) -> None:
-        """Store the round with its calls, run them, and add both to the history."""
+    ) -> tuple[ToolRound, WireMessage]:
+        """Store the round with the calls it asks for; return what to run and the answer."""
         tools = self._round(calls)
         store_start = tools.announce()
 
         def store(conn: Connection) -> None:
             number, ids = self._spending.rounds, [image.id for image in images]
-            self._rows.store_round(conn, number, completion, reasoning_ms, calls, ids)
+            self._rows.store_round(conn, number, call, reasoning_ms, calls, ids)
             store_start(conn)
 
-        await self._commit(store, completion)
-        requested = [call.request for call in calls]
+        await self._commit(store, call)
+        completion = call.completion
+        requested = [planned.request for planned in calls]
         text = with_images(completion.text, images)
-        answer = assistant_message(text, requested, completion.reasoning_details)
-        await self._see_through(tools, answer)
+        return tools, assistant_message(text, requested, completion.reasoning_details)
 
     async def _go_on(self, open_round: OpenRound) -> None:
         """Run what is left of a round that waited for the owner during a restart."""
@@ -221,20 +234,17 @@ class TurnRunner:
             for call in tools.calls
         )
 
-    async def _commit(self, store: Callable[[Connection], None], completion: Completion) -> None:
-        """Store a round with its cost; whether it was stored or not, the cost counts."""
-        try:
-            await self._log.commit(store)
-        finally:
-            if completion.usage is not None:
-                self._resources.day.add(self._plan.owner_id, completion.usage.cost_microusd)
+    async def _commit(self, store: Callable[[Connection], None], call: ModelCall) -> None:
+        """Store a round together with its cost."""
+        await self._log.commit(store)
+        call.is_stored = True
 
     async def _finish(
-        self, completion: Completion, reasoning_ms: int | None, images: list[AttachmentShown]
+        self, call: ModelCall, reasoning_ms: int | None, images: list[AttachmentShown]
     ) -> None:
-        if completion.finish_reason == "content_filter":
-            why = "The provider's content filter cut this answer off."
-            self._log.add(Notice(code="content_filter", message=why))
+        completion = call.completion
+        for notice in _notices(completion, call.reservation):
+            self._log.add(notice)
         reason: FinishReason = "length" if completion.finish_reason == "length" else "stop"
         duration_ms = round(self._clock.elapsed_s * 1000)
         cost = self._spending.cost_microusd
@@ -244,17 +254,17 @@ class TurnRunner:
 
         def store(conn: Connection) -> None:
             number, ids = self._spending.rounds, [image.id for image in images]
-            self._rows.store_round(conn, number, completion, reasoning_ms, [], ids)
+            self._rows.store_round(conn, number, call, reasoning_ms, [], ids)
             self._rows.store_end(conn, reason, last_seq=last_seq, cost_microusd=cost)
 
-        await self._commit(store, completion)
+        await self._commit(store, call)
 
-    def _add_usage(self, completion: Completion) -> None:
-        """Count what the round cost; an upstream that reports nothing costs nothing known."""
-        spent = completion.usage
+    def _add_usage(self, call: ModelCall) -> None:
+        """Count what the round cost, and tell it where upstream does."""
+        self._spending.cost_microusd += call.cost_microusd
+        completion, spent = call.completion, call.completion.usage
         if spent is None:
             return
-        self._spending.cost_microusd += spent.cost_microusd
         self._log.add(
             UsageRecorded(
                 round=self._spending.rounds,
@@ -263,6 +273,20 @@ class TurnRunner:
                 completion_tokens=spent.completion_tokens,
                 reasoning_tokens=spent.reasoning_tokens,
                 cached_tokens=spent.cached_tokens,
-                cost_microusd=spent.cost_microusd,
+                cost_microusd=call.cost_microusd,
             )
         )
+
+
+def _notices(completion: Completion, reservation: Reservation) -> list[Notice]:
+    """Return why the answer is shorter than the model meant it to be."""
+    if completion.finish_reason == "content_filter":
+        why = "The provider's content filter cut this answer off."
+        return [Notice(code="content_filter", message=why)]
+    if completion.finish_reason == "length" and reservation.shortened_by is not None:
+        why = (
+            f"The answer was cut off after {reservation.max_tokens} tokens: that is all that "
+            f"{reservation.shortened_by} still pays for."
+        )
+        return [Notice(code="limit_reached", message=why)]
+    return []

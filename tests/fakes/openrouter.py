@@ -25,7 +25,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
@@ -257,6 +257,9 @@ class FakeOpenRouter:
         return _error(503, "Away", "server") if self.is_away else None
 
 
+Fake = TypeVar("Fake", bound=FakeOpenRouter)
+
+
 class _ChatEndpoint:
     """An object, so that Starlette hands over raw ASGI: only there a hang-up can be seen."""
 
@@ -272,7 +275,13 @@ def running_fake(
     api_key: str | None = API_KEY, bench: Bench | None = None
 ) -> Iterator[FakeOpenRouter]:
     """Run a fake in a thread of its own, on an ephemeral port of 127.0.0.1."""
-    fake = FakeOpenRouter(api_key, bench)
+    with served(FakeOpenRouter(api_key, bench)) as fake:
+        yield fake
+
+
+@contextmanager
+def served(fake: Fake) -> Iterator[Fake]:
+    """Run this fake, which may be of another kind, in the same way."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         fake.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/api/v1"
         server = _server(fake)

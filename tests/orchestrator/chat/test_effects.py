@@ -1,22 +1,19 @@
 """What a turn changed: counted when it stops, kept within limits, reversed on a click."""
 
 import asyncio
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator.chat.day_spending import DaySpending
 from orchestrator.chat.limits import TurnLimits
-from orchestrator.domain.times import utc_now
 from orchestrator.errors import Conflict, NotFound
-from orchestrator.store import approvals, usage
+from orchestrator.store import approvals
 from tests.fakes.effects import EffectsServer
 from tests.fakes.openrouter import FakeOpenRouter
 from tests.fakes.openrouter_rounds import Call, calls, text
 from tests.orchestrator.chat.conftest import Chat, running_chat
-from tests.orchestrator.chat.stream import Event, text_of, types
+from tests.orchestrator.chat.stream import Event, types
 
 NOTE = Call("effects__read_note", {"item_id": "1"})
 
@@ -120,40 +117,6 @@ async def test_at_the_limit_of_the_server_the_rest_waits_for_the_owner(
     started = [event["tool_call_id"] for event in events if event.type == "tool_call_started"]
     assert len(started) == len(set(started)) == 12
     assert len(effects.effects("delete_item")) == 11
-
-
-async def test_a_day_that_cost_enough_ends_turns_until_it_is_over(
-    tmp_path: Path, fake: FakeOpenRouter, effects: EffectsServer
-) -> None:
-    fake.script(calls(NOTE), calls(NOTE))
-    async with running_chat(
-        tmp_path, fake, None, effects=effects, day_max_cost_microusd=200
-    ) as chat:
-        turn = await chat.send("Read.")
-        events = await chat.events(turn.id)
-        assert (events[-2]["code"], events[-1]["finish_reason"]) == ("limit_reached", "limit")
-        assert "DAY_MAX_COST_MICROUSD" in events[-2]["message"]
-        another = await chat.send("And now?")
-        assert types(await chat.events(another.id)) == ["turn_started", "notice", "turn_finished"]
-        assert len(fake.received) == 2
-    fake.script(text("A new day."))
-    async with running_chat(tmp_path, fake, None, day_max_cost_microusd=1_000) as chat:
-        again = await chat.orchestrator.continue_turn(chat.owner_id, another.id, None)
-        assert text_of(await chat.events(again.id)) == "A new day."
-
-
-async def test_what_was_spent_a_day_ago_does_not_count(gated: Chat) -> None:
-    row = usage.UsageRow("ses_1", "turn_1", 1, "chat", "m", 1, 1, 0, 0, 150, None)
-    await gated.database.write(usage.record, gated.owner_id, row)
-    today = DaySpending(gated.database, 200)
-    assert await today.reached(gated.owner_id) is None
-    today.add(gated.owner_id, 60)
-    assert await today.reached(gated.owner_id) is None, "the store knows better"
-    await gated.database.write(usage.record, gated.owner_id, row)
-    today.add(gated.owner_id, 150)
-    assert await today.reached(gated.owner_id) is not None
-    tomorrow = DaySpending(gated.database, 200, clock=lambda: utc_now() + timedelta(hours=25))
-    assert await tomorrow.reached(gated.owner_id) is None
 
 
 async def undo(chat: Chat, call_id: str) -> Any:

@@ -1,0 +1,227 @@
+"""Requests to models with their money: put aside before, counted and recorded after.
+
+Whoever asks a model asks here, so that no request passes a cap and none is missing from the ledger.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestrator.chat.budget import Budget, Estimate, Reservation, TurnBudget
+from orchestrator.chat.estimating import (
+    Prices,
+    answer_tokens,
+    cost_of,
+    estimate,
+    prices_of,
+    prompt_tokens,
+)
+from orchestrator.chat.settling import Settler
+from orchestrator.domain.ids import new_id
+from orchestrator.errors import FlotillaError
+from orchestrator.llm.deltas import Completion, CompletionRequest, Usage
+from orchestrator.llm.endpoints import ModelEndpoints
+from orchestrator.llm.stream import CompletionStream
+from orchestrator.store import usage
+from orchestrator.store.database import Database
+from orchestrator.store.usage import Purpose, UsageRow, UsageState
+
+logger = logging.getLogger(__name__)
+
+_SESSIONS_REMEMBERED = 1_024
+_CAN_BE_ASKED_FOR = "gen-"
+"""How the ids of OpenRouter's generations begin, whose cost it still tells later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Whom a request is charged to, and what it is for."""
+
+    owner_id: str
+    session_id: str
+    purpose: Purpose
+    turn_id: str = ""
+    """Empty when it is made for no turn."""
+    round: int = 0
+    turn: TurnBudget | None = None
+    """None when no turn's cap applies."""
+
+
+class ModelCall:
+    """One request: its stream, and the rows of the ledger that it amounts to."""
+
+    def __init__(
+        self,
+        charge: Charge,
+        request: CompletionRequest,
+        reservation: Reservation,
+        prices: Prices | None,
+        expected_microusd: int,
+        stream: CompletionStream,
+    ) -> None:
+        self.stream = stream
+        self.reservation = reservation
+        self.is_stored = False
+        """Set it once the transaction of `store` has been committed."""
+        self._charge = charge
+        self._request = request
+        self._prices = prices
+        self._expected_microusd = expected_microusd
+        self._ids: list[str] = []
+
+    @property
+    def completion(self) -> Completion:
+        """What has come so far."""
+        return self.stream.completion
+
+    @property
+    def cost_microusd(self) -> int:
+        """What the request has cost, as far as it is known."""
+        return sum(row.cost_microusd for row in self.rows())
+
+    def store(self, conn: Connection, message_id: str | None = None) -> None:
+        """Record the cost together with what else the transaction stores."""
+        usage.record(conn, self._charge.owner_id, self.rows(message_id))
+
+    def rows(self, message_id: str | None = None) -> list[UsageRow]:
+        """Return one row for each answer that began; the same ids each time."""
+        began = [each for each in (*self.stream.abandoned, self.completion) if _has_begun(each)]
+        self._ids += [new_id("use") for _ in began[len(self._ids) :]]
+        return [
+            self._row(row_id, each, message_id)
+            for row_id, each in zip(self._ids, began, strict=True)
+        ]
+
+    def _row(self, row_id: str, completion: Completion, message_id: str | None) -> UsageRow:
+        charge, told = self._charge, completion.usage or self._guessed(completion)
+        return UsageRow(
+            id=row_id,
+            session_id=charge.session_id,
+            turn_id=charge.turn_id,
+            round=charge.round,
+            purpose=charge.purpose,
+            model=completion.model,
+            prompt_tokens=told.prompt_tokens,
+            completion_tokens=told.completion_tokens,
+            reasoning_tokens=told.reasoning_tokens,
+            cached_tokens=told.cached_tokens,
+            cost_microusd=told.cost_microusd if told.is_priced else self._priced(told),
+            generation_id=completion.generation_id,
+            state="final" if told.is_priced else _state(completion),
+            message_id=message_id,
+        )
+
+    def _guessed(self, completion: Completion) -> Usage:
+        """Return what an answer used that broke off; without prices, what others cost before."""
+        used = Usage(
+            prompt_tokens=prompt_tokens(self._request),
+            completion_tokens=answer_tokens(completion),
+            is_priced=False,
+        )
+        return used if self._prices else replace(used, cost_microusd=self._expected_microusd)
+
+    def _priced(self, used: Usage) -> int:
+        if self._prices is None:
+            return used.cost_microusd
+        counts = used.prompt_tokens, used.completion_tokens
+        return cost_of(self._request, *counts, self._prices)
+
+
+class ModelCalls:
+    """Makes the requests of all purposes."""
+
+    def __init__(
+        self,
+        llm: ModelEndpoints,
+        budget: Budget,
+        database: Database,
+        settler: Settler,
+    ) -> None:
+        self._llm = llm
+        self._budget = budget
+        self._database = database
+        self._settler = settler
+        self._dearest: OrderedDict[str, int] = OrderedDict()
+        """By session: what its dearest request cost, where that had to be known."""
+
+    @asynccontextmanager
+    async def reserved(
+        self, request: CompletionRequest, charge: Charge
+    ) -> AsyncGenerator[ModelCall]:
+        """Give a request whose money is put aside; iterate over its `stream`.
+
+        Leave the block when the cost is stored (`ModelCall.store`, then `is_stored`): what is not
+        stored by then, because the answer broke or was stopped, is recorded here. Raises
+        CostLimitReached instead of sending a request that could pass a cap.
+        """
+        models = (request.model, *request.fallback_models)
+        prices = prices_of([await self._llm.info(model) for model in models])
+        before = 0 if prices else await self._dearest_before(request, charge)
+        # Never nothing where prices are unknown, so that a cap that is reached stops it.
+        expected = estimate(request, prices) if prices else Estimate(max(1, before))
+        reservation = await self._budget.reserve(charge.owner_id, expected, charge.turn)
+        call = None
+        try:
+            sent = _shortened(request, reservation.max_tokens)
+            async with self._llm.stream(sent) as stream:
+                call = ModelCall(charge, sent, reservation, prices, before, stream)
+                yield call
+        finally:
+            await self._close(reservation, charge, call)
+
+    async def _close(
+        self, reservation: Reservation, charge: Charge, call: ModelCall | None
+    ) -> None:
+        rows = call.rows() if call else []
+        try:
+            if rows and not (call and call.is_stored):
+                await self._record(charge.owner_id, rows)
+        finally:
+            cost = sum(row.cost_microusd for row in rows)
+            self._budget.settle(reservation, cost)
+            if cost > self._dearest.get(charge.session_id, cost):
+                self._dearest[charge.session_id] = cost
+            if any(row.state == "pending" for row in rows):
+                self._settler.wake()
+
+    async def _record(self, owner_id: str, rows: list[UsageRow]) -> None:
+        try:
+            await self._database.write(usage.record, owner_id, rows)
+        except (FlotillaError, SQLAlchemyError):
+            logger.exception("usage_not_stored rows=%s", len(rows))
+            self._settler.store_later(owner_id, rows)
+
+    async def _dearest_before(self, request: CompletionRequest, charge: Charge) -> int:
+        """Return what the dearest request of the session cost: all one knows without prices."""
+        known = self._dearest.get(charge.session_id)
+        if known is None:
+            known = 0
+            if any(message["role"] == "assistant" for message in request.messages):
+                known = await self._database.read(
+                    usage.dearest_of_session, charge.owner_id, charge.session_id
+                )
+            self._dearest[charge.session_id] = known
+            if len(self._dearest) > _SESSIONS_REMEMBERED:
+                self._dearest.popitem(last=False)
+        return known
+
+
+def _has_begun(completion: Completion) -> bool:
+    return bool(completion.usage or completion.generation_id or completion.text)
+
+
+def _state(completion: Completion) -> UsageState:
+    can_be_asked_for = (completion.generation_id or "").startswith(_CAN_BE_ASKED_FOR)
+    return "pending" if can_be_asked_for else "estimated"
+
+
+def _shortened(request: CompletionRequest, max_tokens: int | None) -> CompletionRequest:
+    if max_tokens is None:
+        return request
+    others = {k: v for k, v in request.parameters.items() if k != "max_completion_tokens"}
+    return replace(request, parameters={**others, "max_tokens": max_tokens})
