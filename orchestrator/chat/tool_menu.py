@@ -4,6 +4,7 @@ from typing import Any
 
 from orchestrator.domain.tools import ToolDefinition
 from orchestrator.tools.aggregator import MCPToolAggregator
+from orchestrator.tools.wire import wire_schema
 
 MAX_CHOICES = 64
 """Sets of servers whose schemas are kept."""
@@ -30,17 +31,6 @@ class ToolMenu:
         if found is None:
             if len(self._schemas) >= MAX_CHOICES:
                 del self._schemas[next(iter(self._schemas))]
-            found = [_schema(tool) for tool in tools if tool.server not in disabled]
+            found = [wire_schema(tool) for tool in tools if tool.server not in disabled]
             self._schemas[disabled] = found
         return found
-
-
-def _schema(tool: ToolDefinition) -> dict[str, Any]:
-    return {
-        "type": "function",
-        "function": {
-            "name": tool.qualified_name,
-            "description": tool.description,
-            "parameters": tool.input_schema,
-        },
-    }

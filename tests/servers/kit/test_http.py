@@ -198,3 +198,18 @@ async def test_progress_reaches_clients_of_both_eras(
         await client.call_tool("wait", {"seconds": 0}, progress_handler=note)
 
     assert seen == [(1, 2, "held")]
+
+
+async def test_only_who_shows_the_token_learns_which_process_it_is(
+    probe_process: ServerProcess,
+) -> None:
+    url = f"{probe_process.origin}/health"
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        anybody = await http.get(url)
+        wrong = await http.get(url, headers={"Authorization": "Bearer wrong"})
+        right = await http.get(url, headers={"Authorization": f"Bearer {probe_process.token}"})
+
+    assert set(anybody.json()) == {"name", "version", "status"}
+    assert wrong.status_code == 401
+    assert right.json()["process"]["pid"] == probe_process.process.pid
+    assert set(right.json()["process"]) == {"pid", "started_ticks", "boot_id"}
