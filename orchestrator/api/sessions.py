@@ -130,6 +130,12 @@ async def change_session(
     return await database.write(_change, principal.owner_id, session_id, body)
 
 
+@router.post("/{session_id}/title", responses=problem_responses(402, 404, 409, 502, 507))
+async def name_session(session_id: str, principal: PrincipalDep, chat: ChatDep) -> Session:
+    """Let a model name the session, whoever named it before."""
+    return await chat.titles.name(principal.owner_id, session_id)
+
+
 @router.delete("/{session_id}", status_code=204, responses=problem_responses(404, 507))
 async def delete_session(
     session_id: str,

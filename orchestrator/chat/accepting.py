@@ -127,7 +127,7 @@ def title_of(text: str) -> str:
     line = next((line.strip() for line in text.splitlines() if line.strip()), "New chat")
     if len(line) <= TITLE_CHARS:
         return line
-    cut = line[:TITLE_CHARS]
+    cut = line[: TITLE_CHARS - 1]
     return (cut.rsplit(None, 1)[0] if " " in cut else cut) + "…"
 
 

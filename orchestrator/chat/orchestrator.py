@@ -26,6 +26,7 @@ from orchestrator.chat.live_turn import LiveTurn
 from orchestrator.chat.open_round import WaitingTurn
 from orchestrator.chat.resources import ChatSettings, gathered
 from orchestrator.chat.taking_up import waiting_turns
+from orchestrator.chat.titles import Titles
 from orchestrator.chat.turn_clock import TurnClock
 from orchestrator.chat.turn_log import TurnLog
 from orchestrator.chat.turn_plan import TurnPlan
@@ -74,6 +75,7 @@ class ChatOrchestrator:
         self._resources = gathered(
             settings, data_dir, database, llm, aggregator, inbox, grants, files
         )
+        self.titles = Titles(self._resources)
         self._planner = TurnPlanner(self._resources)
         self._live: dict[str, LiveTurn] = {}
         self._unclosed = UnclosedTurns(database)
@@ -109,6 +111,7 @@ class ChatOrchestrator:
             live.interrupt()
         for live in list(self._live.values()):
             await live.ended.wait()
+        self.titles.stop()
         await self._resources.attached.close()
         self._recording.cancel()
         self._settling.cancel()
@@ -240,6 +243,8 @@ class ChatOrchestrator:
             live.log.end_following()
         elif ending is not None:
             await self._close(live, ending)
+        else:
+            self.titles.begin(self._tasks, live.owner_id, live.turn)
         del self._live[live.turn.id]
         live.ended.set()
         log_conversation(

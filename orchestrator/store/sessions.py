@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, false, or_, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    and_,
+    bindparam,
+    delete,
+    false,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from orchestrator.domain.chat import Session, TitleSource
 from orchestrator.domain.ids import new_id
@@ -96,6 +107,13 @@ def listed(
         return page, None
     last = page[-1]
     return page, encode_cursor(int(last.pinned), last.updated_at, last.id)
+
+
+def number_of_answers(conn: Connection, owner_id: str, session_id: str) -> int:
+    """Return how many turns of the session came to their end."""
+    is_here = (turns.c.owner_id == owner_id, turns.c.session_id == session_id)
+    query = select(func.count()).where(*is_here, turns.c.state == "finished")
+    return conn.execute(query).scalar_one()
 
 
 def rename(
