@@ -93,7 +93,7 @@ class ModelPage(BaseModel):
     read_at: datetime | None
     """When the oldest of the lists was read."""
     stale: bool
-    """Whether one of them is older than an hour, or missing."""
+    """Whether one of them is older than an hour."""
     sources: list[ModelSource]
 
 
@@ -131,7 +131,7 @@ async def list_models(
         next_cursor=encode_cursor(end, items[-1].id) if end < len(found.models) else None,
         facets=found.facets,
         read_at=min(read, default=None),
-        stale=any(one.shelf.is_stale for one in lists),
+        stale=any(one.shelf.is_stale for one in lists if one.shelf.read_at is not None),
         sources=_sources(lists),
     )
 

@@ -77,7 +77,9 @@ async def _data(
             if response.status != 200:
                 raise failure_from(endpoint, "", error_in(body), status=response.status)
     except (aiohttp.ClientError, OSError) as error:
-        raise ModelUnavailable(f"{endpoint.name} at {endpoint.host} does not answer.") from error
+        raise ModelUnavailable(
+            f"{endpoint.name} at {endpoint.host} does not answer. Check {endpoint.url_setting}."
+        ) from error
     try:
         answer: Any = msgspec.json.Decoder(float_hook=Decimal).decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -16,7 +16,7 @@ from orchestrator.domain.model_settings import (
     Parameters,
     ProviderRouting,
 )
-from orchestrator.errors import ModelAuthError, ModelError
+from orchestrator.errors import ModelAuthError, ModelError, UnknownEndpoint
 from orchestrator.llm.accounts import generation_usage, key_sentence
 from orchestrator.llm.catalog import ModelCatalog, Shelf
 from orchestrator.llm.deltas import CompletionRequest, Usage
@@ -117,8 +117,14 @@ class ModelEndpoints:
         return [OPENROUTER, *self._named()]
 
     async def info(self, model: str) -> ModelInfo | None:
-        """Return what is known of a model; never waits for an endpoint. Raises UnknownEndpoint."""
-        name, wire_model = split_model_id(model, self._named())
+        """Return what is known of a model: nothing at an endpoint that there is not.
+
+        Never waits for an endpoint.
+        """
+        try:
+            name, wire_model = split_model_id(model, self._named())
+        except UnknownEndpoint:
+            return None
         endpoint = self._endpoint(name)
         found = await self._catalog.known(endpoint.model_id(wire_model), endpoint)
         if found is None and wire_model in endpoint.prices:
@@ -127,7 +133,10 @@ class ModelEndpoints:
 
     async def takes_images(self, model: str) -> bool:
         """Return False only when the list says so; a model that is not on it may take them."""
-        name, wire_model = split_model_id(model, self._named())
+        try:
+            name, wire_model = split_model_id(model, self._named())
+        except UnknownEndpoint:
+            return True
         endpoint = self._endpoint(name)
         return await self._catalog.takes_images(endpoint.model_id(wire_model), endpoint)
 

@@ -60,7 +60,8 @@ async def fetch_models(session: aiohttp.ClientSession, endpoint: Endpoint) -> li
             return await asyncio.to_thread(_read, body, endpoint)
     except (aiohttp.ClientError, OSError) as error:
         raise ModelUnavailable(
-            f"{endpoint.name} at {endpoint.host} did not give its list of models. Try again."
+            f"{endpoint.name} at {endpoint.host} did not give its list of models. "
+            f"Try again, or check {endpoint.url_setting}."
         ) from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ModelUnavailable(

@@ -87,7 +87,7 @@ class Found:
 
 
 def find_models(models: Iterable[ModelInfo], wanted: ModelFilter) -> Found:
-    """Return the models that pass; about 2 ms for 400 of them."""
+    """Return the models that pass; about 5 ms of CPU for 500 of them."""
     words = wanted.q.casefold().split()
     tests = _tests(wanted)
     passed: list[ModelInfo] = []

@@ -58,7 +58,8 @@ def test_models_of_all_endpoints_are_listed_with_facets(
 ) -> None:
     monkeypatch.setenv("TOGETHER_API_KEY", KEY)
     config = {"base_url": together.base_url, "title": "Together", "api_key_env": "TOGETHER_API_KEY"}
-    with house(tmp_path, upstream, {"together": config}) as door:
+    away = {"base_url": "http://127.0.0.1:9/v1"}
+    with house(tmp_path, upstream, {"together": config, "attic": away}) as door:
         page = get(door, "/api/models?sort=price")
         slashed = get(door, "/api/models/?q=llama&endpoint=together")
         one = get(door, f"/api/models/{quote('together:' + together.model, safe='/')}")
@@ -75,6 +76,14 @@ def test_models_of_all_endpoints_are_listed_with_facets(
     assert [(s["title"], s["count"], s["problem"]) for s in page["sources"]] == [
         ("OpenRouter", 5, None),
         ("Together", 1, None),
+        (
+            "attic",
+            0,
+            (
+                "attic at 127.0.0.1:9 did not give its list of models. "
+                "Try again, or check the base_url of the endpoint 'attic'."
+            ),
+        ),
     ]
     assert ids(slashed) == [one["id"]] == [f"together:{together.model}"]
     assert one["pricing"]["prompt"] == "0.88"

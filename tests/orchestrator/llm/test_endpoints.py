@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.model_settings import ModelEndpoint, Price
+from orchestrator.domain.model_settings import ModelEndpoint, Parameters, Price, ProviderRouting
 from orchestrator.errors import UnknownEndpoint
 from orchestrator.llm.deltas import ModelSwitched, Usage
 from orchestrator.llm.endpoints import ModelEndpoints
 from orchestrator.llm.model_ids import split_model_id
+from orchestrator.llm.request import request_fields
 from tests.fakes.compatible import KEY, FakeCompatible, hello, running_compatible
 from tests.fakes.openrouter import API_KEY, SCRIPT_MODEL, FakeOpenRouter
 from tests.fakes.openrouter_rounds import Drop, Round, text
@@ -250,6 +251,41 @@ async def test_a_change_counts_from_the_next_request_on_and_running_streams_fini
     assert (stream.completion.text, new.text) == ("Old and whole.", "New.")
     assert gone is not None
     assert gone.code == "unknown_endpoint"
+
+
+async def test_of_a_model_at_an_endpoint_that_is_gone_nothing_is_known_and_a_fallback_answers(
+    house: House,
+) -> None:
+    house.named = {}
+
+    deltas, completion, error = await collect(
+        house.llm, ask("together:m", fallback_models=("fake/text",))
+    )
+
+    assert await house.llm.info("together:m") is None
+    assert await house.llm.takes_images("together:m") is True
+    assert (completion.model, error) == ("fake/text", None)
+    assert "There are: openrouter." in deltas[0].reason  # type: ignore[union-attr]
+
+
+async def test_a_report_and_a_request_leave_out_the_same(
+    house: House, together: FakeCompatible, fake: FakeOpenRouter
+) -> None:
+    parameters = Parameters(temperature=0.5, top_k=4, seed=7)
+    fields = request_fields(parameters, ProviderRouting())
+    models = (f"together:{together.model}", "fake/text")
+    together.script(hello())
+    await house.llm.refresh()
+
+    for model in models:
+        await collect(house.llm, ask(model, parameters=fields))
+
+    sent = [set(fields) & set(other.received[-1].body) for other in (together, fake)]
+    assert sent == [{"temperature", "seed"}, {"temperature"}]
+    assert [await house.llm.left_out(m, parameters, ProviderRouting()) for m in models] == [
+        ("top_k",),
+        ("top_k", "seed"),
+    ]
 
 
 async def test_an_endpoint_that_is_away_is_named_with_its_setting(house: House) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -13,6 +14,7 @@ import pytest
 
 from orchestrator.chat.history import CONTINUE
 from orchestrator.llm.deltas import CompletionRequest, ReasoningDelta
+from orchestrator.llm.endpoints import ModelEndpoints
 from orchestrator.llm.openrouter import OpenRouterClient
 from tests.fakes.openrouter_check import check_request
 from tests.orchestrator.practice.conftest import Start
@@ -359,3 +361,19 @@ def test_it_stays_light() -> None:
     )
 
     assert done.stdout.strip() == "set()"
+
+
+async def test_the_practice_model_is_listed_as_free_and_able_to_use_tools(
+    practice_url: str, tmp_path: Path
+) -> None:
+    async with ModelEndpoints(practice_url, None, cache_dir=tmp_path) as llm:
+        ((practice,),) = [one.models for one in await llm.listed()]
+        checks = await llm.check()
+
+    assert (practice.id, practice.endpoint) == ("flotilla/practice", "openrouter")
+    assert practice.pricing.is_free
+    assert practice.tools is True
+    assert practice.context_length == 1_000_000
+    assert (practice.input_modalities, practice.output_modalities) == (("text",), ("text",))
+    host = practice_url.split("/")[2]
+    assert [check.sentence for check in checks] == [f"OpenRouter at {host} answers; no key is set."]
