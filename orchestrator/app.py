@@ -16,6 +16,7 @@ from orchestrator.api import (
     audit,
     auth,
     chat,
+    connect,
     fleet,
     health,
     metrics,
@@ -69,7 +70,7 @@ from orchestrator.tools.tokens import ServerTokens
 # The busiest first: routes are tried in their order.
 ROUTERS = (
     *(chat, session_files, sessions, session_branches, search),
-    *(attachments, approvals, tools, fleet, server_tools, uploads),
+    *(attachments, approvals, tools, fleet, server_tools, connect, uploads),
     *(models, model_settings, presets, suggestions, secrets, usage, audit, auth, health, metrics),
 )
 BUCKET_SETTLES_S = 60

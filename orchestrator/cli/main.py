@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.cli import attachments, audit, inbox
+from orchestrator.cli import attachments, audit, connect, inbox
 from orchestrator.cli.frame import complaints, loaded_settings
 
 TokenScope = Literal["owner", "read_history"]
@@ -155,5 +155,8 @@ def token_revoke(token_id: Annotated[str, typer.Argument(help="Its id, from the 
         typer.echo(f"{token_id} is revoked.")
 
 
-for command in (inbox.approvals, inbox.approve, inbox.deny):
+for command in (
+    *(inbox.approvals, inbox.approve, inbox.deny),
+    *(connect.connect, connect.connections, connect.disconnect),
+):
     app.command()(command)

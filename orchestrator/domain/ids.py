@@ -17,6 +17,7 @@ PREFIXES = (
     "stand",
     "att",
     "sug",
+    "ctok",
 )
 
 
