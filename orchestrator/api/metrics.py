@@ -43,6 +43,7 @@ def _registry(counted: Figures, servers: Sequence[ServerStatus]) -> CollectorReg
         calls.labels(server, state).set(count)
     cost = Gauge("flotilla_cost_usd", "What all requests to models cost.", registry=registry)
     cost.set(counted.cost_microusd / 1e6)
+    _add_requests(registry, counted)
     ready = Gauge(
         "flotilla_server_ready",
         "1 when the server of the fleet is ready.",
@@ -52,3 +53,18 @@ def _registry(counted: Figures, servers: Sequence[ServerStatus]) -> CollectorReg
     for status in servers:
         ready.labels(status.id, status.state).set(status.state == "ready")
     return registry
+
+
+def _add_requests(registry: CollectorRegistry, counted: Figures) -> None:
+    labels = ["model", "purpose"]
+    requests = Gauge(
+        "flotilla_model_requests", "Requests to models stored.", labels, registry=registry
+    )
+    costs = Gauge("flotilla_model_cost_usd", "What they cost.", labels, registry=registry)
+    for names, (count, cost_microusd) in counted.requests.items():
+        requests.labels(*names).set(count)
+        costs.labels(*names).set(cost_microusd / 1e6)
+    pending = Gauge(
+        "flotilla_usage_pending", "Requests whose cost is still to be told.", registry=registry
+    )
+    pending.set(counted.usage_pending)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from orchestrator.chat.asking import resolved
 from orchestrator.chat.effects import effects_notice
+from orchestrator.chat.estimating import tokens_of
 from orchestrator.chat.events import AnyEvent, Notice, ToolCallFinished, TurnFailed, TurnFinished
 from orchestrator.domain.chat import FinishReason, ToolCallRecord, Turn, TurnError, TurnState
 from orchestrator.domain.ids import new_id
@@ -184,9 +185,35 @@ def _store_messages(
             reasoning="".join(partial.reasoning),
             **place,
         )
-        usage.attach_to_message(conn, owner_id, turn.id, message_id)
+        if not usage.attach_to_message(conn, owner_id, turn.id, message_id):
+            _store_lost_usage(conn, owner_id, turn, message_id, partial)
         leaf = message_id
     return leaf
+
+
+def _store_lost_usage(
+    conn: Connection, owner_id: str, turn: Turn, message_id: str, partial: _Partial
+) -> None:
+    """Record a request whose process died, with what the dearest of its session cost.
+
+    Only that process knew by which id the vendor could be asked.
+    """
+    row = usage.UsageRow(
+        session_id=turn.session_id,
+        turn_id=turn.id,
+        round=tool_calls.rounds_of_turn(conn, owner_id, turn.id) + 1,
+        purpose="chat",
+        model=turn.model,
+        prompt_tokens=0,
+        completion_tokens=tokens_of("".join(partial.text + partial.reasoning)),
+        reasoning_tokens=0,
+        cached_tokens=0,
+        cost_microusd=usage.dearest_of_session(conn, owner_id, turn.session_id),
+        generation_id=None,
+        state="estimated",
+        message_id=message_id,
+    )
+    usage.record(conn, owner_id, [row])
 
 
 def _notices(conn: Connection, owner_id: str, turn: Turn, ending: Ending) -> list[Notice]:

@@ -77,7 +77,12 @@ def prompt_tokens(request: CompletionRequest) -> int:
 def answer_tokens(completion: Completion) -> int:
     """Return how many tokens of an answer have come, near enough."""
     calls = "".join(call.name + call.arguments for call in completion.tool_calls)
-    return _tokens(len((completion.text + completion.reasoning + calls).encode()))
+    return tokens_of(completion.text + completion.reasoning + calls)
+
+
+def tokens_of(text: str) -> int:
+    """Return how many tokens a text is, near enough, and rather too many."""
+    return _tokens(len(text.encode()))
 
 
 def _tokens(size_bytes: int) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, select
 
 from orchestrator.store.schema import tool_calls, turns, usage
 
@@ -16,6 +16,10 @@ class Figures:
     tool_calls: dict[tuple[str, str], int]
     """By server and state."""
     cost_microusd: int
+    requests: dict[tuple[str, str], tuple[int, int]]
+    """By model and purpose: how many requests to models, and what they cost in micro-dollars."""
+    usage_pending: int
+    """Requests whose cost the vendor has yet to tell."""
 
 
 def figures(conn: Connection, owner_id: str) -> Figures:
@@ -30,13 +34,21 @@ def figures(conn: Connection, owner_id: str) -> Figures:
         .where(tool_calls.c.owner_id == owner_id)
         .group_by(tool_calls.c.server, tool_calls.c.state)
     )
-    cost = conn.execute(
-        select(func.coalesce(func.sum(usage.c.cost_microusd), 0)).where(
-            usage.c.owner_id == owner_id
+    by_model = conn.execute(
+        select(
+            usage.c.model,
+            usage.c.purpose,
+            func.count(),
+            func.sum(usage.c.cost_microusd),
+            func.sum(case((usage.c.state == "pending", 1), else_=0)),
         )
-    )
+        .where(usage.c.owner_id == owner_id)
+        .group_by(usage.c.model, usage.c.purpose)
+    ).all()
     return Figures(
         turns={row.state: row[1] for row in by_state},
         tool_calls={(server, state): count for server, state, count in by_server},
-        cost_microusd=cost.scalar_one(),
+        cost_microusd=sum(cost for _, _, _, cost, _ in by_model),
+        requests={(model, purpose): (count, cost) for model, purpose, count, cost, _ in by_model},
+        usage_pending=sum(pending for *_, pending in by_model),
     )

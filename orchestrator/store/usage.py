@@ -100,14 +100,15 @@ def cost_of_turn(conn: Connection, owner_id: str, turn_id: str) -> int:
     ).scalar_one()
 
 
-def attach_to_message(conn: Connection, owner_id: str, turn_id: str, message_id: str) -> None:
-    """Note which answer the requests of the turn paid for that know of none."""
-    conn.execute(
+def attach_to_message(conn: Connection, owner_id: str, turn_id: str, message_id: str) -> int:
+    """Note which answer the requests of the turn paid for that know of none; return how many."""
+    done = conn.execute(
         update(usage)
         .where(usage.c.owner_id == owner_id, usage.c.turn_id == turn_id)
         .where(usage.c.purpose == "chat", usage.c.message_id.is_(None))
         .values(message_id=message_id)
     )
+    return done.rowcount
 
 
 def dearest_of_session(conn: Connection, owner_id: str, session_id: str) -> int:

@@ -1,8 +1,10 @@
 """What every request cost: also of those whose answer broke, was stopped, or was tried again."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -48,6 +50,13 @@ async def ledger(chat: Chat) -> Sequence[Row[Any]]:
     return await chat.database.read(read_ledger, chat.owner_id)
 
 
+@asynccontextmanager
+async def endpoints(chat: Chat) -> AsyncIterator[ModelEndpoints]:
+    with TemporaryDirectory() as folder:
+        async with ModelEndpoints(chat.fake.base_url, API_KEY, cache_dir=Path(folder)) as llm:
+            yield llm
+
+
 def soon() -> datetime:
     return utc_now() + timedelta(seconds=2)
 
@@ -55,7 +64,7 @@ def soon() -> datetime:
 async def told_by_vendor(chat: Chat) -> Sequence[Row[Any]]:
     """Return the rows as they are once the vendor was asked, a little later."""
     budget = Budget(chat.database, Caps())
-    async with ModelEndpoints(chat.fake.base_url, API_KEY, cache_dir=Path("unused")) as llm:
+    async with endpoints(chat) as llm:
         later = Settler(chat.database, budget, llm.generation_cost, clock=soon)
         await later.settle_due()
     return await ledger(chat)
@@ -158,6 +167,27 @@ async def test_what_an_earlier_process_left_pending_is_settled(
     assert (row.state, row.cost_microusd) == ("final", 90)
 
 
+async def test_a_request_whose_process_died_is_in_the_ledger_as_an_estimate(
+    tmp_path: Path, vendor: BillingOpenRouter
+) -> None:
+    vendor.script(billed("Whole.", dollars="0.00033"), billed("Half ", Gate(), dollars="0.0004"))
+    copy = tmp_path / "crashed"
+    copy.mkdir()
+    async with running_chat(tmp_path, vendor, None) as chat:
+        first = await chat.send("One.")
+        await chat.events(first.id)
+        second = await chat.send("Two.", session_id=first.session_id)
+        await chat.until(second.id, "text_delta")
+        for file in [*tmp_path.glob("chat_sessions.db*"), *tmp_path.glob("*.spill")]:
+            (copy / file.name).write_bytes(file.read_bytes())
+    async with running_chat(copy, vendor, None) as chat:
+        whole, half = await ledger(chat)
+        assert (whole.state, whole.cost_microusd) == ("final", 330)
+        assert (half.state, half.cost_microusd, half.turn_id) == ("estimated", 330, second.id)
+        assert half.message_id == second.assistant_message_id
+        assert half.completion_tokens == 2
+
+
 async def test_what_the_vendor_never_tells_stays_an_estimate_and_says_so(paid: Chat) -> None:
     await paid.database.write(usage.record, paid.owner_id, [pending_row("gen-1")])
     asked: list[str] = []
@@ -211,7 +241,7 @@ async def test_a_request_for_another_purpose_is_recorded_without_a_turn(
 ) -> None:
     vendor.script(billed("A title", dollars="0.0000021"))
     budget = Budget(paid.database, Caps())
-    async with ModelEndpoints(vendor.base_url, API_KEY, cache_dir=Path("unused")) as llm:
+    async with endpoints(paid) as llm:
         settler = Settler(paid.database, budget, llm.generation_cost)
         calls = ModelCalls(llm, budget, paid.database, settler)
         request = CompletionRequest(SCRIPT_MODEL, [{"role": "user", "content": "Name it."}])
