@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from orchestrator.errors import StorageFull
 from orchestrator.store.json_file import read_json_document, write_json_document
 from orchestrator.tools.pins import PinsDocument
 
@@ -17,5 +18,10 @@ class PinFile:
         return read_json_document(self._path, PinsDocument, PinsDocument())
 
     def write(self, document: PinsDocument) -> None:
-        """Replace the pins on disk."""
-        write_json_document(self._path, document)
+        """Replace the pins on disk. Raises StorageFull."""
+        try:
+            write_json_document(self._path, document)
+        except OSError as error:
+            raise StorageFull(
+                f"The accepted tools could not be written ({error.strerror}); nothing has changed."
+            ) from error

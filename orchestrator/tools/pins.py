@@ -101,20 +101,24 @@ class ToolPins:
         return tuple(change for _, change in sorted(self._changes.get(server, {}).items()))
 
     def accept(self, server: str, tool: str, sha256: str) -> None:
-        """Pin the definition that is held back. Raises NotFound, Conflict when it is another."""
+        """Pin the definition that is held back.
+
+        Raises NotFound, Conflict when it is another, StorageFull.
+        """
         change = self._changes.get(server, {}).get(tool)
         if change is None:
             raise NotFound(f"No change of tool {tool!r} on server {server!r} waits for you.")
         if change.sha256 != sha256:
             raise Conflict(f"The tool {tool!r} has changed again. Read its new definition first.")
-        del self._changes[server][tool]
         pinned = self._servers[server]
         tools = pinned.tools | _pins_of([change.new])
         self._pin(server, pinned.model_copy(update={"tools": tools}))
+        del self._changes[server][tool]
 
     def _pin(self, server: str, pinned: PinnedServer) -> None:
-        self._servers[server] = pinned
-        self._store.write(PinsDocument(servers=self._servers))
+        servers = self._servers | {server: pinned}
+        self._store.write(PinsDocument(servers=servers))
+        self._servers = servers
 
 
 def _pins_of(tools: Sequence[ListedTool]) -> dict[str, PinnedTool]:

@@ -29,6 +29,8 @@ CHATS = 3
 WARM_UP_ROUNDS = 10
 SETTLE_LIMIT_S = 30.0
 POLL_S = 0.05
+THINKING_S = 0.2
+"""How long a person of the chats rests: what is measured is not a machine at its limit."""
 OFF = ("is away since", "is switched off", "There is no tool", "There is no server")
 """What an error says when a call failed because its server was off."""
 MAX_GROWTH_BYTES = 5 * 1024 * 1024
@@ -106,25 +108,22 @@ async def chat(http: httpx2.AsyncClient, number: int, report: Report, stop: asyn
         '/call effects__read_note {"item_id": "7"}',
         '/call toy__slow {"seconds": 0.2}',
     ]
-    session_id: str | None = None
     turn = 0
     while not stop.is_set():
-        body = {"message": texts[turn % len(texts)], "session_id": session_id}
-        if turn % 30 == 29:
-            session_id = None  # A long history would make each turn dearer than the one before.
+        # A session of its own each time: a growing history would make turns dearer and dearer.
+        body = {"message": texts[turn % len(texts)]}
         turn += 1
         async with http.stream("POST", "/api/chat/stream", json=body) as response:
             assert response.status_code == 200, await response.aread()
             last = ""
             async for name, data in _events(response):
                 last = name
-                if name == "turn_started":
-                    session_id = data["session_id"]
-                elif name == "tool_call_finished":
+                if name == "tool_call_finished":
                     report.calls[data["status"]] += 1
                     if data["status"] != "done":
                         report.failures.add(data["error"])
             report.turns[last] += 1
+        await asyncio.sleep(THINKING_S)
 
 
 async def _events(response: httpx2.Response) -> AsyncIterator[tuple[str, dict[str, Any]]]:
