@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from orchestrator.cli.complaint import Complaint
 from orchestrator.domain.servers import ServerConfig
-from orchestrator.store.document_folder import DocumentFolder, Stamp
+from orchestrator.store.document_folder import Contents, DocumentFolder, Stamp
 
 LIST_TIMEOUT_S = 30
 DOCUMENT = "mcp_servers"
@@ -45,6 +45,7 @@ class FleetDocument:
     def __init__(self, data_dir: Path) -> None:
         self._folder = DocumentFolder(data_dir)
         self._stamp: Stamp | None = None
+        self._known: Contents | None = None
 
     @property
     def exists(self) -> bool:
@@ -57,9 +58,17 @@ class FleetDocument:
         return self._stamp != before
 
     def enabled_servers(self) -> list[str]:
-        """Return the servers of the fleet that shall run."""
+        """Return the servers of the fleet that shall run.
+
+        After the first time this only looks: to set aside an edit that cannot be used is for the
+        orchestrator, which knows what was in force. Until then that stays.
+        """
         with self._folder.locked():
-            servers = self._folder.read().mcp_servers.servers
+            if self._known is None:
+                self._known = self._folder.read()
+            else:
+                self._known, _ = self._folder.glance(self._known)
+        servers = self._known.mcp_servers.servers
         return [server.id for server in servers if server.enabled and server.trust == "fleet"]
 
     def adopt(self, fleet: list[FleetServer]) -> list[str]:

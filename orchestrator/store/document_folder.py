@@ -110,9 +110,12 @@ class DocumentFolder:
             known = replace(known, **{name: found})
         return known, problems
 
-    def glance(self) -> tuple[Contents, dict[str, str]]:
-        """Return what the files say now, and of those that cannot be used why; changes nothing."""
-        found, problems = Contents(), dict[str, str]()
+    def glance(self, known: Contents | None = None) -> tuple[Contents, dict[str, str]]:
+        """Return what the files say now, and of those that cannot be used why; changes nothing.
+
+        A document that is gone or cannot be used counts as in `known`.
+        """
+        found, problems = known or Contents(), dict[str, str]()
         for name, model in _MODELS.items():
             try:
                 document = model.model_validate_json(self.path(name).read_bytes())

@@ -62,6 +62,18 @@ def test_a_server_that_the_owner_removed_stays_away(tmp_path):
     assert document.enabled_servers() == ["calculator"]
 
 
+@pytest.mark.parametrize("edit", ["{", '{"version": 1, "servers": 5}', None])
+def test_an_edit_that_cannot_be_used_is_left_to_the_orchestrator(tmp_path, edit):
+    document = FleetDocument(tmp_path)
+    document.adopt([server("calculator"), server("notion")])
+    assert document.enabled_servers() == ["calculator", "notion"]
+    path = tmp_path / "mcp_servers.json"
+    path.unlink() if edit is None else path.write_text(edit)
+    assert document.enabled_servers() == ["calculator", "notion"]
+    assert path.exists() == (edit is not None)
+    assert list(tmp_path.glob("*.corrupt-*")) == []
+
+
 def test_a_document_that_was_written_is_noticed(tmp_path):
     document = FleetDocument(tmp_path)
     document.has_changed()
