@@ -81,7 +81,8 @@ class Running:
                 return [problem("orchestrator", sentence, elsewhere)]
             case "silent":
                 sentence = f"Process {self._holder} does not answer within {TIMEOUT_S} s."
-                return [problem("orchestrator", sentence, f"kill {self._holder}; flotilla up")]
+                remedy = f"kill -9 {self._holder}  # `flotilla up` and systemd start it again"
+                return [problem("orchestrator", sentence, remedy)]
             case "away" if self._holder is not None:
                 sentence = f"Process {self._holder} uses our data but not port {port}."
                 return [problem("orchestrator", sentence, f"ps {self._holder}")]
@@ -92,7 +93,7 @@ class Running:
         installed = version("flotilla")
         if self._version != installed:
             sentence = f"{self._version} runs, but {installed} is installed: start it again."
-            return warn("orchestrator", sentence, f"kill {self._holder}; flotilla up")
+            return warn("orchestrator", sentence, "Ctrl-C, then flotilla up")
         sentence = f"{installed} answers at {own_address(self._settings)}"
         return ok("orchestrator", f"{sentence} (process {self._holder}).")
 

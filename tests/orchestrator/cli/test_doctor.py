@@ -303,7 +303,7 @@ def test_all_is_well_while_all_runs_and_what_freezes_is_named(terminal, house):
         silent = diagnose(terminal)
     assert silent.code == 1
     pid = installation.program.pid
-    assert f"-> kill {pid}; flotilla up" in silent.of("orchestrator", "problem")
+    assert f"-> kill -9 {pid}  # `flotilla up`" in silent.of("orchestrator", "problem")
     assert "It answers." in silent.of("server calculator", "ok")
 
 
