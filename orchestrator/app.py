@@ -51,7 +51,8 @@ from orchestrator.chat.budget import Caps
 from orchestrator.chat.direct_calls import DirectCalls
 from orchestrator.chat.limits import TurnLimits
 from orchestrator.chat.orchestrator import ChatOrchestrator
-from orchestrator.chat.resources import ChatSettings
+from orchestrator.chat.resources import ChatSettings, gathered
+from orchestrator.chat.temporary import TemporaryChats
 from orchestrator.llm.endpoints import ModelEndpoints
 from orchestrator.settings import Settings, load_settings
 from orchestrator.store.admission import admit_servers
@@ -139,8 +140,11 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         grants = GrantKeys(settings.data_dir)
         asked = _chat_settings(settings, documents)
         around = (database, llm, aggregator, inbox, grants, files)
-        chat = ChatOrchestrator(asked, settings.data_dir, *around)
+        resources = gathered(asked, settings.data_dir, *around)
+        chat = ChatOrchestrator(resources, settings.data_dir)
         app.state.chat = await stack.enter_async_context(chat)
+        temporary = TemporaryChats(resources, settings.data_dir)
+        app.state.temporary = await stack.enter_async_context(temporary)
         calls = DirectCalls(asked, database, aggregator, inbox, grants, files)
         app.state.direct_calls = await stack.enter_async_context(calls)
         app.state.inbox = inbox

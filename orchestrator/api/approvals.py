@@ -7,7 +7,13 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from orchestrator.api.authenticator import Principal
-from orchestrator.api.deps import DatabaseDep, InboxDep, PrincipalDep, SettingsDep
+from orchestrator.api.deps import (
+    DatabaseDep,
+    InboxDep,
+    PrincipalDep,
+    SettingsDep,
+    TemporaryDep,
+)
 from orchestrator.api.moments import Moment
 from orchestrator.api.problems import problem_responses
 from orchestrator.approvals.canonical import (
@@ -133,6 +139,7 @@ class TicketAnswer(Approval):
 async def list_approvals(
     principal: PrincipalDep,
     database: DatabaseDep,
+    temporary: TemporaryDep,
     state: ApprovalState | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(max_length=500)] = None,
@@ -141,6 +148,8 @@ async def list_approvals(
     items, next_cursor = await database.read(
         approvals.page, principal.owner_id, limit=limit, state=state, cursor=cursor
     )
+    if cursor is None:  # Those of temporary chats are few and new: all of them come first.
+        items = [*await temporary.approvals(principal.owner_id, state), *items]
     return ApprovalPage(items=items, next_cursor=next_cursor)
 
 

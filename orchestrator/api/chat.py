@@ -11,6 +11,7 @@ from orchestrator.api.deps import (
     DocumentsDep,
     PrincipalDep,
     SettingsDep,
+    TemporaryDep,
 )
 from orchestrator.api.event_stream import HEARTBEAT_S, EventStream
 from orchestrator.api.model_ids import refuse_unknown_endpoints
@@ -80,6 +81,9 @@ class ChatRequest(Body):
     parent_message_id: Identifier | None = None
     """Starts a branch under this message instead of the end of the session."""
     settings: TurnSettings = TurnSettings()
+    temporary: bool = False
+    """True starts a session that is never stored: it is gone when it is deleted, after an hour
+    without a message, and with the process. It takes and keeps no files."""
 
     @field_validator("message")
     @classmethod
@@ -121,6 +125,7 @@ async def start_turn(
     chat: ChatDep,
     settings: SettingsDep,
     documents: DocumentsDep,
+    temporary: TemporaryDep,
 ) -> EventStream:
     """Store the message, start its turn and stream its events; leaving does not stop it."""
     refuse_too_long(body.message, settings)
@@ -133,6 +138,12 @@ async def start_turn(
         settings=body.settings,
         attachment_ids=tuple(dict.fromkeys(body.attachment_ids)),
     )
+    is_held = body.session_id is not None and await temporary.holds([body.session_id])
+    if body.temporary and body.session_id is not None and not is_held:
+        raise Conflict("This chat is stored already. A temporary one begins without a session_id.")
+    if body.temporary or is_held:
+        turn = await temporary.start(principal.owner_id, new)
+        return await event_stream(temporary.chat, principal.owner_id, turn.id, after=0)
     turn = await chat.start(principal.owner_id, new)
     return await event_stream(chat, principal.owner_id, turn.id, after=0)
 

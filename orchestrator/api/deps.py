@@ -13,6 +13,7 @@ from orchestrator.approvals.inbox import Inbox
 from orchestrator.attachments.uploads import Attachments
 from orchestrator.chat.direct_calls import DirectCalls
 from orchestrator.chat.orchestrator import ChatOrchestrator
+from orchestrator.chat.temporary import TemporaryChats
 from orchestrator.llm.endpoints import ModelEndpoints
 from orchestrator.settings import Settings
 from orchestrator.store.database import Database
@@ -29,8 +30,23 @@ async def _authenticator(connection: HTTPConnection) -> Authenticator:
     return connection.app.state.authenticator
 
 
+async def _holds_in_memory(connection: HTTPConnection) -> bool:
+    """Return whether the path names a chat that no disk sees, or something in it."""
+    ids = connection.path_params.values()
+    return bool(ids) and await connection.app.state.temporary.holds(ids)
+
+
 async def _database(connection: HTTPConnection) -> Database:
+    state = connection.app.state
+    return state.temporary.database if await _holds_in_memory(connection) else state.database
+
+
+async def _stored(connection: HTTPConnection) -> Database:
     return connection.app.state.database
+
+
+async def _temporary(connection: HTTPConnection) -> TemporaryChats:
+    return connection.app.state.temporary
 
 
 async def _settings(connection: HTTPConnection) -> Settings:
@@ -46,7 +62,8 @@ async def _vault(connection: HTTPConnection) -> Vault:
 
 
 async def _chat(connection: HTTPConnection) -> ChatOrchestrator:
-    return connection.app.state.chat
+    state = connection.app.state
+    return state.temporary.chat if await _holds_in_memory(connection) else state.chat
 
 
 async def _aggregator(connection: HTTPConnection) -> MCPToolAggregator:
@@ -58,7 +75,8 @@ async def _models(connection: HTTPConnection) -> ModelEndpoints:
 
 
 async def _inbox(connection: HTTPConnection) -> Inbox:
-    return connection.app.state.inbox
+    state = connection.app.state
+    return state.temporary.inbox if await _holds_in_memory(connection) else state.inbox
 
 
 async def _attachments(connection: HTTPConnection) -> Attachments:
@@ -72,6 +90,9 @@ async def _direct_calls(connection: HTTPConnection) -> DirectCalls:
 PrincipalDep = Annotated[Principal, Depends(_principal)]
 AuthenticatorDep = Annotated[Authenticator, Depends(_authenticator)]
 DatabaseDep = Annotated[Database, Depends(_database)]
+"""The one that holds what the path names."""
+StoredDatabaseDep = Annotated[Database, Depends(_stored)]
+TemporaryDep = Annotated[TemporaryChats, Depends(_temporary)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 DocumentsDep = Annotated[Documents, Depends(_documents)]
 VaultDep = Annotated[Vault, Depends(_vault)]

@@ -8,7 +8,7 @@ from fastapi.responses import Response, StreamingResponse
 from sqlalchemy import Connection
 
 from orchestrator.api.authenticator import Principal
-from orchestrator.api.deps import DatabaseDep, PrincipalDep
+from orchestrator.api.deps import PrincipalDep, StoredDatabaseDep
 from orchestrator.api.guard import BodyRule
 from orchestrator.api.problems import problem_responses
 from orchestrator.attachments.names import clean_name, content_disposition
@@ -95,7 +95,9 @@ _EXAMPLE: dict[str, Any] = {
 @router.get(
     "/export", response_class=StreamingResponse, responses=_ALL_ANSWER | problem_responses()
 )
-async def export_sessions(principal: PrincipalDep, database: DatabaseDep) -> StreamingResponse:
+async def export_sessions(
+    principal: PrincipalDep, database: StoredDatabaseDep
+) -> StreamingResponse:
     """Return all sessions as one JSON document, written as it is read."""
     ids = await database.read(session_export.ids_of_all, principal.owner_id)
     headers = {"Content-Disposition": content_disposition("attachment", "flotilla-sessions.json")}
@@ -107,7 +109,7 @@ async def export_sessions(principal: PrincipalDep, database: DatabaseDep) -> Str
 async def import_session(
     file: Annotated[SessionFile, Body(openapi_examples={"short": {"value": _EXAMPLE}})],
     principal: PrincipalDep,
-    database: DatabaseDep,
+    database: StoredDatabaseDep,
 ) -> Session:
     """Store a session that was exported as JSON, under new ids; the bytes of files stay away."""
     return await database.write(_import, principal, file)
@@ -121,7 +123,7 @@ async def import_session(
 async def export_session(
     session_id: str,
     principal: PrincipalDep,
-    database: DatabaseDep,
+    database: StoredDatabaseDep,
     format: Annotated[  # noqa: A002 - the name of the parameter in the address
         Literal["json", "markdown"],
         Query(description="`json` has all branches and can be imported; `markdown` what is shown."),

@@ -14,6 +14,7 @@ from orchestrator.api.deps import (
     DocumentsDep,
     InboxDep,
     PrincipalDep,
+    TemporaryDep,
 )
 from orchestrator.api.model_ids import refuse_unknown_endpoints
 from orchestrator.api.moments import Moment
@@ -98,9 +99,12 @@ async def list_sessions(
 
 
 @router.get("/{session_id}", responses=problem_responses(404))
-async def get_session(session_id: str, principal: PrincipalDep, database: DatabaseDep) -> Session:
+async def get_session(
+    session_id: str, principal: PrincipalDep, database: DatabaseDep, temporary: TemporaryDep
+) -> Session:
     """Return one session."""
-    return await database.read(sessions.get, principal.owner_id, session_id)
+    session = await database.read(sessions.get, principal.owner_id, session_id)
+    return session.model_copy(update={"temporary": await temporary.holds([session_id])})
 
 
 @router.get("/{session_id}/messages", responses=problem_responses(404))

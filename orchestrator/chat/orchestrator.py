@@ -11,9 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from orchestrator.approvals.grants import GrantKeys
-from orchestrator.approvals.inbox import Inbox
-from orchestrator.attachments.uploads import Attachments
 from orchestrator.chat.accepting import NewTurn, accept
 from orchestrator.chat.again import another_answer, continuation
 from orchestrator.chat.closing import Ending, close_interrupted, close_live_turn
@@ -24,7 +21,7 @@ from orchestrator.chat.following import stored_events
 from orchestrator.chat.limits import Spending
 from orchestrator.chat.live_turn import LiveTurn
 from orchestrator.chat.open_round import WaitingTurn
-from orchestrator.chat.resources import ChatSettings, gathered
+from orchestrator.chat.resources import Resources
 from orchestrator.chat.taking_up import waiting_turns
 from orchestrator.chat.titles import Titles
 from orchestrator.chat.turn_clock import TurnClock
@@ -37,13 +34,10 @@ from orchestrator.chat.undoing import Undoing
 from orchestrator.domain.chat import Turn
 from orchestrator.domain.model_settings import SessionSettings
 from orchestrator.errors import EventLogBehind, NotFound, NotReady, TooManyRequests
-from orchestrator.llm.endpoints import ModelEndpoints
 from orchestrator.logs import log_conversation
 from orchestrator.store import approvals, turns
-from orchestrator.store.database import Database
-from orchestrator.store.event_spill import EventSpill, left_in
+from orchestrator.store.event_spill import EventSpill, NoSpill, left_in
 from orchestrator.store.turns import StoredEvent
-from orchestrator.tools.aggregator import MCPToolAggregator
 
 logger = logging.getLogger(__name__)
 
@@ -56,37 +50,25 @@ Planning = Callable[[], Awaitable[TurnPlan]]
 class ChatOrchestrator:
     """Runs turns; use it as an async context manager around the life of the process."""
 
-    def __init__(
-        self,
-        settings: ChatSettings,
-        data_dir: Path,
-        database: Database,
-        llm: ModelEndpoints,
-        aggregator: MCPToolAggregator,
-        inbox: Inbox,
-        grants: GrantKeys,
-        files: Attachments,
-    ) -> None:
-        self.settings = settings
-        self.undoing = Undoing(database, aggregator, grants)
-        self._data_dir = data_dir
-        self._database = database
-        self._inbox = inbox
-        self._resources = gathered(
-            settings, data_dir, database, llm, aggregator, inbox, grants, files
-        )
+    def __init__(self, resources: Resources, spill_dir: Path | None) -> None:
+        """`spill_dir` keeps what is shown before it is stored; None for chats no disk may see."""
+        self.settings = resources.settings
+        self.undoing = Undoing(resources.database, resources.aggregator, resources.grants)
+        self._spill_dir = spill_dir
+        self._database = resources.database
+        self._inbox = resources.inbox
+        self._resources = resources
         self.titles = Titles(self._resources)
         self._planner = TurnPlanner(self._resources)
         self._live: dict[str, LiveTurn] = {}
-        self._unclosed = UnclosedTurns(database)
+        self._unclosed = UnclosedTurns(self._database)
         self._tasks = asyncio.TaskGroup()
         self._accepting: set[asyncio.Task[Turn]] = set()
         self._is_stopping = False
 
     async def __aenter__(self) -> Self:
         """Restore what a crash left running: what waits goes on waiting, the rest ends."""
-        await self._database.write(turns.restore_events, left_in(self._data_dir))
-        self._spill = EventSpill(self._data_dir)
+        self._spill = await self._opened_spill()
         self._recorder = EventRecorder(self._database, self._spill)
         for turn in await self._database.write(close_interrupted):
             logger.warning("turn_interrupted turn=%s session=%s", turn.id, turn.session_id)
@@ -117,6 +99,12 @@ class ChatOrchestrator:
         self._settling.cancel()
         await self._tasks.__aexit__(None, None, None)
         self._spill.close()
+
+    async def _opened_spill(self) -> EventSpill:
+        if self._spill_dir is None:
+            return NoSpill()
+        await self._database.write(turns.restore_events, left_in(self._spill_dir))
+        return EventSpill(self._spill_dir)
 
     async def start(self, owner_id: str, new: NewTurn) -> Turn:
         """Store the message and start its turn; the same client message returns the same turn.

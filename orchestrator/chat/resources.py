@@ -47,6 +47,7 @@ class Resources:
     menu: ToolMenu
     inbox: Inbox
     grants: GrantKeys
+    budget: Budget
     calls: ModelCalls
     settler: Settler
     attached: AttachedFiles
@@ -75,6 +76,7 @@ def gathered(
         menu=ToolMenu(aggregator),
         inbox=inbox,
         grants=grants,
+        budget=budget,
         calls=ModelCalls(llm, budget, database, settler),
         settler=settler,
         attached=AttachedFiles(files, documents, llm, database),

@@ -30,6 +30,8 @@ class Session(Value):
     leaf_message_id: str | None = None
     """Last message of the branch that is shown."""
     running_turn_id: str | None = None
+    temporary: bool = False
+    """True when it is never stored."""
     settings: SessionSettings = SessionSettings()
     """What its turns do differently from the settings in force."""
     snippet: str | None = None

@@ -24,6 +24,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from orchestrator.errors import StorageFull
+from orchestrator.store.schema import metadata
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,6 +32,7 @@ T = TypeVar("T")
 READERS = 3
 MAX_GROUP = 64
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000")
+_MEMORY_PRAGMAS = ("foreign_keys=ON", "temp_store=MEMORY")
 _READER_PRAGMAS = ("busy_timeout=5000", "query_only=ON", "wal_autocheckpoint=0")
 
 
@@ -62,12 +64,21 @@ class _Group:
 
 
 class Database:
-    """The writer and the readers of one SQLite file."""
+    """The writer and the readers of one SQLite file, or of none."""
 
-    def __init__(self, path: Path) -> None:
-        """Open `path`, which `migrate` has brought to the newest schema."""
-        self._writer = _engine(path, _PRAGMAS, readers=0)
-        self._readers = _engine(path, _READER_PRAGMAS, readers=READERS)
+    def __init__(self, path: Path | None) -> None:
+        """Open `path`, which `migrate` has brought to the newest schema.
+
+        None makes an empty database in memory, without full-text search. It has one connection, so
+        reading waits for its turn like writing; it is gone when this is closed.
+        """
+        self._is_in_memory = path is None
+        if path is None:
+            self._writer = self._readers = _engine("", _MEMORY_PRAGMAS, readers=0)
+            metadata.create_all(self._writer)
+        else:
+            self._writer = _engine(f"/{path}", _PRAGMAS, readers=0)
+            self._readers = _engine(f"/{path}", _READER_PRAGMAS, readers=READERS)
         self._writer_connection: Connection | None = None
         self._groups: SimpleQueue[_Group | None] = SimpleQueue()
         self._writer_thread = Thread(target=self._write_groups, name="store-writer", daemon=True)
@@ -100,8 +111,10 @@ class Database:
         **kwargs: P.kwargs,
     ) -> T:
         """Run `function` on a reader: a consistent snapshot that cannot write."""
-        loop = asyncio.get_running_loop()
         call = partial(_call, function, args, kwargs)
+        if self._is_in_memory:
+            return await self._submit(call)
+        loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reader_threads, self._snapshot, call)
 
     async def close(self) -> None:
@@ -204,10 +217,10 @@ def _storage_error(error: OperationalError) -> Exception:
     return error
 
 
-def _engine(path: Path, pragmas: tuple[str, ...], *, readers: int) -> Engine:
+def _engine(place: str, pragmas: tuple[str, ...], *, readers: int) -> Engine:
     pool = {"poolclass": QueuePool, "pool_size": readers} if readers else {"poolclass": StaticPool}
     engine = create_engine(
-        f"sqlite:///{path}",
+        f"sqlite://{place}",
         connect_args={"check_same_thread": False},
         hide_parameters=True,  # The parameters are people's messages.
         **pool,

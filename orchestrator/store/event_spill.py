@@ -60,6 +60,22 @@ class EventSpill:
             os.close(file)
 
 
+class NoSpill(EventSpill):
+    """Keeps nothing, for events that no disk may see."""
+
+    def __init__(self) -> None:
+        self._files = []
+
+    def write(self, events: Iterable[tuple[str, StoredEvent]]) -> None:
+        """Let them go."""
+
+    def switch(self) -> None:
+        """There is nothing to switch."""
+
+    def clear_stored(self) -> None:
+        """There is nothing to clear."""
+
+
 def left_in(folder: Path) -> dict[str, list[StoredEvent]]:
     """Return the events that a killed process left in `folder`, by turn and in order."""
     found: dict[str, dict[int, StoredEvent]] = {}

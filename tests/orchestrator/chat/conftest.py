@@ -17,7 +17,7 @@ from orchestrator.background import running
 from orchestrator.chat.accepting import NewTurn
 from orchestrator.chat.limits import TurnLimits
 from orchestrator.chat.orchestrator import ChatOrchestrator
-from orchestrator.chat.resources import ChatSettings
+from orchestrator.chat.resources import ChatSettings, gathered
 from orchestrator.domain.approvals import Approval, Decision
 from orchestrator.domain.attachments import Attachment
 from orchestrator.domain.chat import Message, ToolCallRecord, Turn
@@ -179,7 +179,8 @@ async def running_chat(
         async with (
             opened_files(folder, database, store) as files,
             ChatOrchestrator(
-                settings, folder, database, llm, aggregator, inbox, grants, files
+                gathered(settings, folder, database, llm, aggregator, inbox, grants, files),
+                folder,
             ) as orchestrator,
         ):
             yield Chat(orchestrator, database, owner.id, fake, inbox, aggregator, files)
