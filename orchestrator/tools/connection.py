@@ -100,6 +100,9 @@ class Connection:
         """Let `run()` end; calls in flight get `drain_s`, or else the time limit of a call."""
         self._drain_s = self.config.call_timeout_s if drain_s is None else drain_s
         self._attempts.stop()
+        for link in self._links:
+            if link is not self._link:
+                link.give_up()
 
     async def run(self, start_after_s: float) -> None:
         """Stay connected until `stop()`; then let calls in flight end and close."""

@@ -91,6 +91,7 @@ class Link:
         self._addresses = addresses
         self._client: Client | None = None
         self._stop = asyncio.Event()
+        self._limit: asyncio.Timeout | None = None
         self._is_released = False
         self._calls = 0
         self.is_over = False
@@ -103,9 +104,10 @@ class Link:
         """
         deadline = asyncio.get_running_loop().time() + OPEN_TIMEOUT_S
         request_deadline.set(deadline)
+        limit = self._limit = asyncio.timeout_at(deadline)
         try:
             async with (
-                asyncio.timeout_at(deadline) as limit,
+                limit,
                 http_client(self._token, self._ssl_context, addresses=self._addresses) as http,
                 self._new_client(http) as client,
             ):
@@ -122,7 +124,7 @@ class Link:
                 return None
             return None if self._stop.is_set() else failure
         finally:
-            self._client, self.is_over = None, True
+            self._client, self._limit, self.is_over = None, None, True
         return None
 
     def release(self) -> None:
@@ -130,6 +132,12 @@ class Link:
         self._is_released = True
         if not self._calls:
             self._stop.set()
+
+    def give_up(self) -> None:
+        """Release the session, and do not wait for one that is only opening or listing."""
+        self.release()
+        if self._stop.is_set() and self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time())
 
     async def close(self, deadline: float) -> None:
         """Release the session and see it end; calls in flight get until `deadline` (loop time)."""

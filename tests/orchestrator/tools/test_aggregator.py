@@ -222,3 +222,22 @@ async def test_the_price_of_the_tool_list_does_not_grow_with_the_tools(
             tools = aggregator.tools()
             assert len(tools) == 309
             assert aggregator.tools() is tools
+
+
+async def test_a_frozen_server_that_leaves_is_not_waited_for(tmp_path: Path, pins: PinsInMemory):
+    with toy_server(tmp_path / "journal") as server:
+        server.freeze()
+        config = ServerConfig(id="frozen", url=server.url, trust="fleet")
+        options = {"token_for": lambda _: None, "cache_dir": tmp_path / "cache", "pins": pins}
+        async with MCPToolAggregator([config], **options) as aggregator:
+            names = {"server frozen", "link frozen"}
+
+            def tasks() -> set[str]:
+                return names & {task.get_name() for task in asyncio.all_tasks()}
+
+            await eventually(lambda: tasks() == names)
+            began = time.perf_counter()
+            await aggregator.reconfigure([])
+            await eventually(lambda: not tasks())
+            # Its attempt alone would have taken five seconds.
+            assert time.perf_counter() - began < 4
