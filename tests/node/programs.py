@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -29,29 +30,47 @@ def find_node() -> str:
 
 
 def run_program(
-    package: str, *arguments: str, home: Path, bearer_token: str | None = None
+    package: str,
+    *arguments: str,
+    home: Path,
+    bearer_token: str | None = None,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Runs the program of an installed package; `home` keeps what it wants to remember.
 
+    It runs there too, unless `cwd` says otherwise.
     `bearer_token` goes with each of its HTTP requests, for programs that cannot send one.
     """
     folder = FOLDER / "node_modules" / package
     if not folder.is_dir():
         pytest.fail(f"{package} is not installed: `make test` installs what {FOLDER} needs")
-    binaries: dict[str, str] = json.loads((folder / "package.json").read_text())["bin"]
-    program = folder / next(iter(binaries.values()))
+    binaries: dict[str, str] | str = json.loads((folder / "package.json").read_text())["bin"]
+    program = folder / (binaries if isinstance(binaries, str) else next(iter(binaries.values())))
     preload = ["--import", str(FOLDER / "bearer.mjs")] if bearer_token else []
     return subprocess.run(
         [find_node(), *preload, str(program), *arguments],
-        cwd=home,
+        cwd=cwd or home,
         env={
             **os.environ,
             "HOME": str(home),
             "NO_COLOR": "1",
             "MCP_BEARER_TOKEN": bearer_token or "",
+            **(environment or {}),
         },
         capture_output=True,
         text=True,
         timeout=RUN_LIMIT_S,
         check=False,
     )
+
+
+def npx_folder(folder: Path) -> Path:
+    """A folder for PATH with `npx` and the Node of `find_node`; a wheel's own npx cannot start."""
+    node = find_node()
+    npx = Path(node).resolve().parent.parent / "lib/node_modules/npm/bin/npx-cli.js"
+    folder.mkdir()
+    (folder / "node").symlink_to(node)
+    (folder / "npx").write_text(f'#!/bin/sh\nexec "{node}" "{npx}" "$@"\n')
+    (folder / "npx").chmod(0o755)
+    return folder
