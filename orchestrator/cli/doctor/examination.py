@@ -52,7 +52,7 @@ def _run(name: str, check: Check, answers: "queue.SimpleQueue[tuple[str, list[Fi
 
 
 def _late(name: str, budget_s: float) -> Finding:
-    return problem(name, f"There was no answer within {budget_s:.0f} s.", "flotilla doctor")
+    return problem(name, f"There was no answer within {budget_s:.0f} s.", "flotilla explain")
 
 
 def _broken(name: str, error: Exception) -> Finding:

@@ -6,18 +6,24 @@ import signal
 import socket
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 import time
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 import pytest
+from cryptography.fernet import Fernet
 
 from orchestrator.cli.doctor.examination import Examination, examine
 from orchestrator.cli.doctor.finding import ok, problem
 from orchestrator.cli.doctor.report import as_json, as_table
 from orchestrator.store.migrate import migrate
+from tests.fakes.gcs import BUCKET, emulator, serving
+from tests.fakes.gcs_signatures import Account
 from tests.fakes.openrouter import running_fake
+from tests.faults.test_gate_disk import OWN_MOUNTS
 from tests.installation import Installation, running
 from tests.servers.kit.process import running_server
 
@@ -321,3 +327,56 @@ def test_servers_that_are_gone_or_others_are_problems(terminal, house):
     other = diagnose(terminal)
     assert "Another program answers at" in other.of("server calculator", "problem")
     assert "NO_TOKEN is not set" in other.of("server lacking", "problem")
+
+
+def test_a_vault_without_its_key_is_a_problem(terminal, data_dir):
+    migrate(data_dir / "chat_sessions.db")
+    key_file = terminal.folder / "vault.key"
+    terminal.extra = {"FLOTILLA_VAULT_KEY_FILE": str(key_file)}
+    key = Fernet.generate_key()
+    with closing(sqlite3.connect(data_dir / "chat_sessions.db")) as connection:
+        connection.execute("PRAGMA foreign_keys=OFF")
+        row = ("usr_1", "weather", Fernet(key).encrypt(SECRET.encode()), "2026-11-20T12:00:00Z")
+        connection.execute("INSERT INTO secrets VALUES (?, ?, ?, ?)", row)
+        connection.commit()
+    assert f"{key_file} cannot be used: No such file" in diagnose(terminal).of("vault", "problem")
+    assert not key_file.exists()
+    private(key_file, Fernet.generate_key().decode())
+    assert f"{key_file} does not open: weather." in diagnose(terminal).of("vault", "problem")
+    private(key_file, key.decode())
+    assert "1 stored, all can be read." in diagnose(terminal).of("vault", "ok")
+    key_file.chmod(0o644)
+    assert f"chmod 600 {key_file}" in diagnose(terminal).of("vault", "problem")
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ('mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"', "cannot be written."),
+        ('mount -t tmpfs -o size=64k,mode=700 tmpfs "$1"', "is full: 0.1 MB are free."),
+        ('mount -t tmpfs -o size=200m,mode=700 tmpfs "$1"', "is nearly full: 0.2 GB are free."),
+    ],
+)
+@pytest.mark.fault
+def test_a_disk_that_takes_no_more_is_found(terminal, data_dir, script, words):
+    mounted = [*OWN_MOUNTS, "sh", "-c", f'{script} && shift && exec "$@"', "sh", str(data_dir)]
+    command = [*mounted, sys.executable, "-m", "orchestrator", "doctor", "--json"]
+    output = subprocess.run(
+        command, cwd=terminal.folder, env=terminal.environment, stdout=subprocess.PIPE, check=False
+    ).stdout
+    findings = json.loads(output)["findings"]
+    (sentence,) = [finding["sentence"] for finding in findings if finding["subject"] == "data"]
+    assert words in sentence
+
+
+def test_a_bucket_that_answers_and_one_that_does_not(terminal, data_dir):
+    with emulator() as port, serving(port, Account.new()) as gcs:
+        terminal.extra = {"STORAGE_EMULATOR_HOST": gcs.url, "GCS_BUCKET_NAME": BUCKET}
+        found = diagnose(terminal)
+    assert f"bucket {BUCKET}" in found.of("files")
+    assert found.levels()["files"] != "problem"
+    # It is tried again for a minute, which nobody waits for here.
+    gone = diagnose(terminal)
+    assert gone.code == 1
+    assert "There was no answer within 8 s." in gone.of("files", "problem")
+    assert gone.levels()["python"] == "ok"
