@@ -18,13 +18,17 @@ router = APIRouter(prefix="/api/suggestions", tags=["suggestions"])
 
 MOST = 100
 Id = Annotated[str, Path(min_length=1, max_length=64)]
-_EXAMPLE = {"label": "Plan my day", "text": "What is on today, and when am I free?"}
 
 
 class NewSuggestion(BaseModel):
     """A short label, and the prompt behind it."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"label": "Plan my day", "text": "What is on today, and when am I free?"}]
+        },
+    )
 
     label: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
