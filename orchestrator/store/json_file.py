@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import secrets
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -119,8 +120,14 @@ def _last_good(path: Path, model: type[Document], default: Document) -> Document
 
 
 def _keep_backup(path: Path) -> None:
-    if path.exists():
-        _replace(path.with_name(path.name + ".bak"), path.read_bytes())
+    """Let the present text live on under another name: it is on the disk, so nothing is written."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        os.link(path, draft)
+    except FileNotFoundError:
+        return
+    draft.replace(path.with_name(path.name + ".bak"))
+    draft.unlink(missing_ok=True)  # Left over when both names were the same file already.
 
 
 def _replace(path: Path, data: bytes) -> None:
