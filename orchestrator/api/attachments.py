@@ -60,7 +60,7 @@ async def list_attachments(
     found, next_cursor = await database.read(
         rows.page, principal.owner_id, limit=limit, session_id=session_id, cursor=cursor
     )
-    items = [await attachments.signed(attachment) for attachment in found]
+    items = await attachments.all_signed(found)
     return AttachmentPage(items=items, next_cursor=next_cursor)
 
 

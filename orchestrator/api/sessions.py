@@ -24,6 +24,7 @@ from orchestrator.domain.chat import Message, Session, Turn
 from orchestrator.domain.model_settings import SessionSettings
 from orchestrator.domain.times import to_rfc3339
 from orchestrator.store import approvals, audit, messages, sessions, turns
+from orchestrator.store.shown_attachments import Expiry
 
 router = APIRouter(prefix="/api/sessions", tags=["sessions"])
 
@@ -112,11 +113,13 @@ async def get_messages(
     session_id: str,
     principal: PrincipalDep,
     database: DatabaseDep,
+    attachments: AttachmentsDep,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
     cursor: Cursor = None,
 ) -> MessagePage:
     """Return the newest messages; a page begins with a message of the owner where it can."""
-    return await database.read(_page, principal.owner_id, session_id, limit, cursor)
+    expiry = attachments.expires_at
+    return await database.read(_page, principal.owner_id, session_id, limit, cursor, expiry)
 
 
 @router.patch("/{session_id}", responses=problem_responses(404, 507))
@@ -159,11 +162,22 @@ async def delete_session(
 
 
 def _page(
-    conn: Connection, owner_id: str, session_id: str, limit: int, cursor: str | None
+    conn: Connection,
+    owner_id: str,
+    session_id: str,
+    limit: int,
+    cursor: str | None,
+    expiry: Expiry,
 ) -> MessagePage:
     session = sessions.get(conn, owner_id, session_id)
     items, next_cursor = messages.page(
-        conn, owner_id, session_id, session.leaf_message_id, limit=limit, before=cursor
+        conn,
+        owner_id,
+        session_id,
+        session.leaf_message_id,
+        limit=limit,
+        before=cursor,
+        expiry=expiry,
     )
     turn_ids = {message.turn_id for message in items if message.turn_id}
     if session.running_turn_id:

@@ -95,7 +95,7 @@ async def upload(
         await receipt.bind()
         if not receipt.kept:
             raise receipt.first_refusal or InvalidRequest("file: send at least one file.")
-        items = [await attachments.signed(attachment) for attachment in receipt.kept]
+        items = await attachments.all_signed(receipt.kept)
     except BaseException:
         await receipt.undo()
         raise

@@ -9,16 +9,30 @@ it inert in a browser.
 
 import struct
 import zlib
+from dataclasses import dataclass
 
 from orchestrator.errors import TooLarge
 
 MAX_PIXELS = 50_000_000
 _NO_FRAMES = frozenset({0xC4, 0xC8, 0xCC})
 """JPEG markers in the range of frame headers which are none: tables and reserved."""
+_EXIF = b"Exif\x00\x00"
+_ORIENTATION = 0x0112
+_ON_ITS_SIDE = range(5, 9)
 
 
-def picture_type(head: bytes) -> str | None:
-    """Return the type of a PNG, JPEG, WebP or GIF that starts with `head`, or None.
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What the header of a picture says."""
+
+    mime: str
+    width: int
+    """Pixels, as it is shown: a photograph may be stored on its side."""
+    height: int
+
+
+def picture_in(head: bytes) -> Picture | None:
+    """Return the PNG, JPEG, WebP or GIF that starts with `head`, or None.
 
     Raises TooLarge for more than 50 megapixels.
     """
@@ -34,7 +48,7 @@ def picture_type(head: bytes) -> str | None:
         if size[0] * size[1] > MAX_PIXELS:
             message = f"The picture has {size[0]} x {size[1]} pixels; 50 million is the limit."
             raise TooLarge(message)
-        return mime
+        return Picture(mime, *size)
     return None
 
 
@@ -48,7 +62,7 @@ def _png_size(head: bytes) -> tuple[int, int] | None:
 def _jpeg_size(head: bytes) -> tuple[int, int] | None:
     if not head.startswith(b"\xff\xd8\xff"):
         return None
-    position = 2
+    position, is_turned = 2, False
     while position + 9 <= len(head):
         if head[position] != 0xFF:
             return None
@@ -59,11 +73,26 @@ def _jpeg_size(head: bytes) -> tuple[int, int] | None:
         length = struct.unpack_from(">H", head, position + 2)[0]
         if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES:
             height, width = struct.unpack_from(">HH", head, position + 5)
-            return width, height
+            return (height, width) if is_turned else (width, height)
+        if head.startswith(_EXIF, position + 4):
+            is_turned = _is_turned(head[position + 4 + len(_EXIF) : position + 2 + length])
         if marker < 0xC0 or marker in {0xD8, 0xD9, 0xDA} or length < 2:
             return None
         position += 2 + length
     return None
+
+
+def _is_turned(exif: bytes) -> bool:
+    """Tell whether whoever shows the picture has to turn it by a quarter."""
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None or len(exif) < 8:
+        return False
+    start = struct.unpack_from(f"{order}I", exif, 4)[0] + 2
+    for entry in range(start, len(exif) - 11, 12):
+        tag, value = struct.unpack_from(f"{order}H6xH", exif, entry)
+        if tag >= _ORIENTATION:  # they stand in order
+            return tag == _ORIENTATION and value in _ON_ITS_SIDE
+    return False
 
 
 def _webp_size(head: bytes) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ import codecs
 import re
 from pathlib import PurePath
 
-from orchestrator.attachments.pictures import picture_type
+from orchestrator.attachments.pictures import picture_in
 from orchestrator.attachments.sounds import sound_type
 from orchestrator.errors import InvalidRequest, UnsupportedType
 
@@ -71,7 +71,9 @@ def sniff(head: bytes, *, name: str, total_size: int | None = None) -> str:
     if not head:
         message = f"The file {name!r} is empty."
         raise InvalidRequest(message)
-    mime = picture_type(head) or _document_type(head) or sound_type(head)
+    if (picture := picture_in(head)) is not None:
+        return picture.mime
+    mime = _document_type(head) or sound_type(head)
     mime = mime or _text_type(head, name, is_whole=total_size is None or total_size <= len(head))
     if mime is None:
         raise UnsupportedType(f"{_refusal(head, name)} {_ACCEPTED}")

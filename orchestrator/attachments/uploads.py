@@ -4,6 +4,7 @@ A file comes in three steps: its row (`incoming`), its blob, its row again (`rea
 between two of them leaves a row that the reaper follows to the blob.
 """
 
+import asyncio
 import hashlib
 import logging
 import mimetypes
@@ -14,6 +15,7 @@ from pathlib import PurePath
 
 from orchestrator.attachments.blobs import BlobStore
 from orchestrator.attachments.names import clean_name
+from orchestrator.attachments.pictures import picture_in
 from orchestrator.attachments.reaper import Reaper
 from orchestrator.attachments.signing import ContentSigner
 from orchestrator.attachments.sniffing import HEAD_BYTES, INLINE_TYPES, name_for, sniff
@@ -31,6 +33,7 @@ from orchestrator.store.database import Database
 
 logger = logging.getLogger(__name__)
 
+SIGNED_AT_ONCE = 8
 USE_STEP = timedelta(hours=1)
 """A file that was used within this time is not marked as used again."""
 
@@ -75,12 +78,15 @@ class Attachments:
         body = _Body(chunks, self.max_size_bytes)
         name = _with_ending(clean_name(name), declared_mime)
         mime = await body.mime(name)
+        picture = picture_in(body.head)
         now = now_rfc3339()
         coming = Attachment(
             id=new_id("att"),
             name=clean_name(name_for(name, mime)),
             mime=mime,
             size_bytes=0,
+            width=picture.width if picture else None,
+            height=picture.height if picture else None,
             sha256="",
             session_id=session_id,
             source=source,
@@ -147,6 +153,28 @@ class Attachments:
             attachment.id, life_s=self._url_life_s, mime_type=attachment.mime
         )
 
+    def expires_at(self, attachment: Attachment) -> str | None:
+        """Return when it is deleted unless it is used again; None where it is kept."""
+        return None if attachment.pinned else self._reaper.expires_at(attachment.last_used_at)
+
+    async def all_signed(self, found: Iterable[Attachment]) -> list[SignedAttachment]:
+        """Return all of them with fresh addresses, in their order; raises as `signed`.
+
+        Some are signed at a time: where Google signs, each address is a request to it.
+        """
+        gate = asyncio.Semaphore(SIGNED_AT_ONCE)
+
+        async def one(attachment: Attachment) -> SignedAttachment:
+            async with gate:
+                return await self.signed(attachment)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(attachment)) for attachment in found]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
+        return [task.result() for task in tasks]
+
     async def signed(self, attachment: Attachment) -> SignedAttachment:
         """Return it with fresh addresses. Raises BlobStoreUnavailable, BlobStoreRefused."""
         life_s = self._url_life_s
@@ -160,10 +188,9 @@ class Attachments:
             file_name=attachment.name,
             mime_type=attachment.mime,
         )
-        expires_at = self._reaper.expires_at(attachment.last_used_at)
         return SignedAttachment(
             **attachment.model_dump(),
-            expires_at=None if attachment.pinned else expires_at,
+            expires_at=self.expires_at(attachment),
             url=self._signer.path(attachment.id, life_s=life_s, disposition=disposition),
             delivery_url=delivery_url,
             url_expires_at=url_expires_at,
@@ -208,6 +235,11 @@ class _Body:
         """The hash of what was given out so far."""
         return self._hash.hexdigest()
 
+    @property
+    def head(self) -> bytes:
+        """The first bytes, once `mime` has read them and until `all` gives them out."""
+        return self._held[:HEAD_BYTES]
+
     async def mime(self, name: str) -> str:
         """Return the type of what comes; `all` still yields all of it. Raises as `sniff`."""
         held = bytearray()
@@ -219,7 +251,7 @@ class _Body:
             else:
                 held += chunk
         self._held = bytes(held)
-        return sniff(self._held[:HEAD_BYTES], name=name, total_size=size or len(held) + 1)
+        return sniff(self.head, name=name, total_size=size or len(held) + 1)
 
     async def all(self) -> AsyncGenerator[bytes, None]:
         """Yield everything. Raises TooLarge as soon as it is."""

@@ -137,6 +137,9 @@ class AttachmentAdded(_Event):
     name: str
     mime_type: str
     size_bytes: int
+    width: int | None = None
+    """Of a picture: pixels, as it is shown."""
+    height: int | None = None
 
 
 class SourceAdded(_Event):
@@ -219,6 +222,8 @@ def attachment_added(attachment: Attachment, tool_call_id: str | None = None) ->
         name=attachment.name,
         mime_type=attachment.mime,
         size_bytes=attachment.size_bytes,
+        width=attachment.width,
+        height=attachment.height,
     )
 
 

@@ -19,6 +19,9 @@ class Attachment(Value):
     mime: str
     """Found in its bytes, never as declared."""
     size_bytes: int
+    width: int | None = None
+    """Of a picture: pixels, as it is shown. Null for all else, and where nobody noted them."""
+    height: int | None = None
     sha256: str
     session_id: str | None
     source: AttachmentSource

@@ -45,6 +45,12 @@ class AttachmentShown(Value):
     name: str
     mime: str
     size_bytes: int
+    width: int | None = None
+    """Of a picture: pixels, as it is shown; null where nobody noted them."""
+    height: int | None = None
+    expires_at: str | None = None
+    """When it is deleted unless it is used again; null where it is kept, and in a result that has
+    just come."""
     deleted: bool = False
     """True when it is gone; then nothing else is known of it."""
 

@@ -22,8 +22,8 @@ from orchestrator.store.paging import decode_cursor, encode_cursor
 from orchestrator.store.schema import attachments, sessions
 
 _COLUMNS = [
-    *attachments.c["id", "name", "mime", "size_bytes", "sha256", "session_id", "source"],
-    *attachments.c["tool_call_id", "created_at", "last_used_at"],
+    *attachments.c["id", "name", "mime", "size_bytes", "width", "height", "sha256"],
+    *attachments.c["session_id", "source", "tool_call_id", "created_at", "last_used_at"],
 ]
 _PINNED = func.coalesce(sessions.c.pinned, false()).label("pinned")
 _READY = attachments.c.state == "ready"

@@ -10,7 +10,7 @@ from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.store import branches, shown_attachments
 from orchestrator.store.schema import messages, tool_calls
-from orchestrator.store.shown_attachments import ShownFiles
+from orchestrator.store.shown_attachments import Expiry, ShownFiles
 from orchestrator.store.tool_calls import record_of
 
 _EMPTY: dict[str, Any] = {
@@ -159,16 +159,18 @@ def page(
     *,
     limit: int,
     before: str | None = None,
+    expiry: Expiry | None = None,
 ) -> tuple[list[Message], str | None]:
     """Return the newest messages of the branch, oldest first, and the cursor for older ones.
 
     A page starts with a message of the owner where it can, so it may be longer than `limit`.
-    `before` is the cursor that the page after it returned. Raises NotFound when it is unknown.
+    `before` is the cursor that the page after it returned, `expiry` says when files expire.
+    Raises NotFound when the cursor is unknown.
     """
     if before is not None:
         leaf_message_id = branches.place_of(conn, owner_id, session_id, before).parent_id
     rows = _branch_rows(conn, owner_id, session_id, leaf_message_id, limit)
-    items = _messages(conn, owner_id, rows)
+    items = _messages(conn, owner_id, rows, expiry)
     versions = branches.versions(conn, owner_id, session_id, items)
     items = [
         item.model_copy(update={"siblings": versions[item.id]}) if item.id in versions else item
@@ -224,13 +226,15 @@ def _branch_rows(
     return conn.execute(_BRANCH, start).all()
 
 
-def _messages(conn: Connection, owner_id: str, rows: Sequence[Row[Any]]) -> list[Message]:
+def _messages(
+    conn: Connection, owner_id: str, rows: Sequence[Row[Any]], expiry: Expiry | None = None
+) -> list[Message]:
     ids = [
         attachment_id
         for row in rows
         for attachment_id in (*row.attachments, *(row.call_attachments or ()))
     ]
-    files = shown_attachments.find(conn, owner_id, ids)
+    files = shown_attachments.find(conn, owner_id, ids, expiry)
     return [_message(row, files) for row in rows]
 
 

@@ -201,6 +201,8 @@ attachments = Table(
     Column("name", Text, nullable=False),
     Column("mime", Text, nullable=False),
     Column("size_bytes", Integer, nullable=False),
+    Column("width", Integer),
+    Column("height", Integer),
     Column("sha256", Text, nullable=False),
     Column("source", Text, nullable=False),
     Column("tool_call_id", Text),

@@ -1,6 +1,6 @@
 """The files that messages and tool calls name by their ids, as they show them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from sqlalchemy import Connection
 
@@ -11,15 +11,22 @@ from orchestrator.store import attachments
 ShownFiles = Mapping[str, AttachmentShown]
 """By id: those that are still there."""
 NONE: ShownFiles = {}
+Expiry = Callable[[Attachment], str | None]
+"""When a file is deleted unless it is used again; None where it is kept."""
 
 
-def find(conn: Connection, owner_id: str, ids: Iterable[str]) -> ShownFiles:
-    """Return those of `ids` that are there; without ids nothing is read."""
+def find(
+    conn: Connection, owner_id: str, ids: Iterable[str], expiry: Expiry | None = None
+) -> ShownFiles:
+    """Return those of `ids` that are there; without ids nothing is read.
+
+    They say when they expire where `expiry` is given.
+    """
     wanted = list(ids)
     if not wanted:
         return NONE
     found = attachments.named(conn, owner_id, wanted)
-    return {attachment.id: shown(attachment) for attachment in found}
+    return {attachment.id: shown(attachment, expiry) for attachment in found}
 
 
 def pick(known: ShownFiles, ids: Iterable[str]) -> list[AttachmentShown]:
@@ -27,13 +34,16 @@ def pick(known: ShownFiles, ids: Iterable[str]) -> list[AttachmentShown]:
     return [known.get(attachment_id) or _gone(attachment_id) for attachment_id in ids]
 
 
-def shown(attachment: Attachment) -> AttachmentShown:
+def shown(attachment: Attachment, expiry: Expiry | None = None) -> AttachmentShown:
     """Return what messages show of a file."""
     return AttachmentShown(
         id=attachment.id,
         name=attachment.name,
         mime=attachment.mime,
         size_bytes=attachment.size_bytes,
+        width=attachment.width,
+        height=attachment.height,
+        expires_at=expiry(attachment) if expiry else None,
     )
 
 

@@ -5,6 +5,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
+from typing import Literal
 
 CONTENT_TYPES = (
     b'<?xml version="1.0"?><Types '
@@ -22,11 +23,25 @@ def png(width: int = 3, height: int = 2) -> bytes:
     )
 
 
-def jpeg(width: int = 3, height: int = 2, *, metadata: int = 0) -> bytes:
-    """A picture behind `metadata` bytes of profile."""
+def exif(orientation: int, order: Literal["<", ">"] = ">") -> bytes:
+    """A block that says how a photograph was held."""
+    mark = b"II" if order == "<" else b"MM"
+    entries = ((0x0100, 4, 4000), (0x0112, 3, orientation), (0x0128, 3, 2))
+    packed = b"".join(
+        struct.pack(f"{order}HHI" + ("H2x" if kind == 3 else "I"), tag, kind, 1, value)
+        for tag, kind, value in entries
+    )
+    tiff = mark + struct.pack(f"{order}HIH", 42, 8, len(entries)) + packed + bytes(4)
+    return b"Exif\x00\x00" + tiff
+
+
+def jpeg(width: int = 3, height: int = 2, *, metadata: int = 0, held: bytes | None = None) -> bytes:
+    """A picture behind `metadata` bytes of profile; `held` is a block of Exif."""
     profile = b"".join(
         b"\xff\xe2" + struct.pack(">H", 60_002) + bytes(60_000) for _ in range(metadata // 60_000)
     )
+    if held is not None:
+        profile += b"\xff\xe1" + struct.pack(">H", len(held) + 2) + held
     frame = b"\xff\xc0" + struct.pack(">HBHHB", 17, 8, height, width, 3) + bytes(9)
     return b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(9) + profile + frame + b"\xff\xd9"
 
@@ -47,13 +62,13 @@ def webp(kind: str = "VP8X", width: int = 3, height: int = 2) -> bytes:
     return b"RIFF" + struct.pack("<I", len(chunk) + 4) + b"WEBP" + chunk
 
 
-def mp3(*, cover: int | None = None) -> bytes:
-    """Two frames of 128 kbit/s, behind a cover of so many bytes."""
+def mp3(*, cover: int | None = None, frames: int = 2) -> bytes:
+    """Silent frames of 26 ms and 128 kbit/s, behind a cover of so many bytes."""
     frame = b"\xff\xfb\x90\x64" + bytes(413)
     if cover is None:
-        return frame * 2
+        return frame * frames
     size = bytes(cover >> 7 * place & 0x7F for place in (3, 2, 1, 0))
-    return b"ID3\x03\x00\x00" + size + bytes(cover) + frame * 2
+    return b"ID3\x03\x00\x00" + size + bytes(cover) + frame * frames
 
 
 def wav() -> bytes:

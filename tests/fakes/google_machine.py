@@ -36,6 +36,12 @@ class GoogleMachine:
     gcs: Gcs
     may_sign: bool = True
     signatures_asked: int = 0
+    signing_most: int = 0
+    """How many signatures were asked for at one time, at most."""
+    meets: threading.Barrier | None = None
+    """Where requests for signatures wait for each other."""
+    _signing: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     """For the environment of a program on it."""
 
@@ -49,7 +55,22 @@ class GoogleMachine:
     def _signed(self, asked: Asked) -> Answer:
         if asked.path.endswith("/allowedLocations"):  # of regions, which the account has none of
             return _json({"error": {"code": 404, "message": "Not found."}}, 404)
-        self.signatures_asked += 1
+        with self._one_signature():
+            return self._signature(asked)
+
+    @contextlib.contextmanager
+    def _one_signature(self) -> Generator[None]:
+        with self._lock:
+            self.signatures_asked += 1
+            self._signing += 1
+            self.signing_most = max(self.signing_most, self._signing)
+        if self.meets is not None:
+            self.meets.wait()
+        yield
+        with self._lock:
+            self._signing -= 1
+
+    def _signature(self, asked: Asked) -> Answer:
         assert asked.path == f"/v1/projects/-/serviceAccounts/{EMAIL}:signBlob", asked.path
         assert asked.headers["authorization"] == f"Bearer {TOKEN}"
         if not self.may_sign:

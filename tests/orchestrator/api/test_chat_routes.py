@@ -172,16 +172,22 @@ def test_an_uploaded_file_goes_along_with_a_message(
     url = fake.received[-1].messages[-1]["content"][1]["image_url"]["url"]
     assert url == f"data:image/png;base64,{base64.b64encode(ONE_PIXEL_PNG).decode()}"
     session = http.get("/api/sessions").json()["items"][0]
-    shown = http.get(f"/api/sessions/{session['id']}/messages").json()["items"][0]["attachments"]
-    assert shown == [
-        {
-            "id": uploaded["id"],
-            "name": "pixel.png",
-            "mime": "image/png",
-            "size_bytes": len(ONE_PIXEL_PNG),
-            "deleted": False,
-        }
-    ]
+    messages = f"/api/sessions/{session['id']}/messages"
+    (shown,) = http.get(messages).json()["items"][0]["attachments"]
+    assert shown.pop("expires_at") >= uploaded["expires_at"]
+    assert shown == {
+        "id": uploaded["id"],
+        "name": "pixel.png",
+        "mime": "image/png",
+        "size_bytes": len(ONE_PIXEL_PNG),
+        "width": 1,
+        "height": 1,
+        "deleted": False,
+    }
+    for pinned in (True, False):
+        http.patch(f"/api/sessions/{session['id']}", json={"pinned": pinned}).raise_for_status()
+        (shown,) = http.get(messages).json()["items"][0]["attachments"]
+        assert (shown["expires_at"] is None) == pinned
 
 
 def test_a_busy_session_refuses_a_second_message(http: httpx2.Client, fake: FakeOpenRouter) -> None:

@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from tests.installation import Installation, running
 from tests.processes import ROOT
 
 CONTENT = b"%PDF-" + bytes(700_000)
+REPORT = [("file", ("report.pdf", CONTENT))]
 
 
 @pytest.fixture
@@ -44,6 +46,25 @@ def test_google_signs_where_we_have_no_key(
     assert "delivered by Flotilla itself" not in verified(installation)
 
 
+def test_google_signs_some_addresses_at_a_time_and_never_more_than_eight(
+    installation: Installation, machine: GoogleMachine
+) -> None:
+    for _ in range(2):
+        files = [("file", (f"{number}.txt", b"text")) for number in range(20)]
+        uploaded(installation, files)
+    machine.meets = threading.Barrier(8, timeout=20)
+    answer = httpx2.get(
+        f"{installation.url}/api/attachments",
+        headers=installation.bearer,
+        trust_env=False,
+        timeout=30,
+    )
+    items = answer.raise_for_status().json()["items"]
+    assert len({item["delivery_url"] for item in items}) == 40
+    assert all(STORAGE in item["delivery_url"] for item in items)
+    assert machine.signing_most == 8
+
+
 def test_files_come_through_our_own_door_where_nobody_may_sign(
     installation: Installation, machine: GoogleMachine
 ) -> None:
@@ -62,10 +83,13 @@ def test_files_come_through_our_own_door_where_nobody_may_sign(
     assert "iam.serviceAccounts.signBlob" in said
 
 
-def uploaded(installation: Installation) -> dict[str, Any]:
+def uploaded(
+    installation: Installation, files: Sequence[tuple[str, tuple[str, bytes]]] = REPORT
+) -> dict[str, Any]:
+    """Return the first of them."""
     answer = httpx2.post(
         f"{installation.url}/api/uploads",
-        files={"file": ("report.pdf", CONTENT)},
+        files=files,
         headers=installation.bearer,
         trust_env=False,
         timeout=30,

@@ -23,6 +23,7 @@ from orchestrator.errors import (
     UnsupportedType,
 )
 from orchestrator.store import sessions
+from tests.fakes import documents
 from tests.orchestrator.attachments.desk import ANN, BO, MAX_BYTES, Desk, names, opened, png, whole
 
 
@@ -231,6 +232,17 @@ async def test_addresses_end_and_are_made_anew_when_read(desk: Desk) -> None:
     assert signed.expires_at is not None
     life = datetime.fromisoformat(signed.expires_at) - utc_now()
     assert timedelta(days=29) < life <= timedelta(days=30)
+
+
+async def test_the_size_of_a_picture_is_kept(local_desk: Desk) -> None:
+    picture = await local_desk.save(documents.png(400, 300))
+    other = await local_desk.save(b"text", name="a.txt")
+    assert (picture.width, picture.height) == (400, 300)
+    assert (other.width, other.height) == (None, None)
+    again, _ = await local_desk.files.all_signed([picture, other])
+    assert (again.id, again.width, again.height) == (picture.id, 400, 300)
+    await local_desk.change(picture.id, width=None, height=None)  # as before there were sizes
+    assert (await local_desk.files.get(ANN, picture.id)).width is None
 
 
 async def test_what_is_kept_for_ever_says_so(tmp_path: Path, local: LocalBlobStore) -> None:

@@ -279,6 +279,10 @@ export type AttachmentAdded = {
      */
     attachment_id: string;
     /**
+     * Height
+     */
+    height?: number | null;
+    /**
      * Mime Type
      */
     mime_type: string;
@@ -298,6 +302,10 @@ export type AttachmentAdded = {
      * Type
      */
     type?: 'attachment_added';
+    /**
+     * Width
+     */
+    width?: number | null;
 };
 
 /**
@@ -327,6 +335,14 @@ export type AttachmentShown = {
      */
     deleted?: boolean;
     /**
+     * Expires At
+     */
+    expires_at?: string | null;
+    /**
+     * Height
+     */
+    height?: number | null;
+    /**
      * Id
      */
     id: string;
@@ -342,6 +358,10 @@ export type AttachmentShown = {
      * Size Bytes
      */
     size_bytes: number;
+    /**
+     * Width
+     */
+    width?: number | null;
 };
 
 /**
@@ -1164,6 +1184,10 @@ export type SignedAttachment = {
      */
     expires_at: string | null;
     /**
+     * Height
+     */
+    height?: number | null;
+    /**
      * Id
      */
     id: string;
@@ -1211,6 +1235,10 @@ export type SignedAttachment = {
      * Url Expires At
      */
     url_expires_at: string;
+    /**
+     * Width
+     */
+    width?: number | null;
 };
 
 /**
