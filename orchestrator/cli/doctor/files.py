@@ -1,7 +1,6 @@
 """Check of the place where files of chats are kept."""
 
 import asyncio
-import os
 import secrets
 from pathlib import Path
 
@@ -44,9 +43,9 @@ async def _bucket(settings: Settings, name: str) -> list[Finding]:
 
 
 def _size_bytes(folder: Path) -> int:
-    """Return the size of all files directly in a folder, 0 when there is none."""
-    try:
-        with os.scandir(folder) as entries:
-            return sum(entry.stat().st_size for entry in entries if entry.is_file())
-    except FileNotFoundError:
-        return 0
+    """Return the size of all files below a folder, 0 when there is none."""
+    return sum(
+        path.lstat().st_size
+        for path in folder.rglob("*")
+        if path.is_file()  # else gone meanwhile, or a folder
+    )

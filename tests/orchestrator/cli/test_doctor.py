@@ -121,6 +121,7 @@ def test_what_is_broken_on_the_disk_is_found(terminal, data_dir):
     private(data_dir / "tool_pins.json", "[]")
     private(data_dir / "turn_events-0.spill", "text")
     private(data_dir / "grant_keys" / "calculator", "short")
+    private(data_dir / "attachments" / "ab" / "att_ab", "x" * 1_500_000)
     open_file = private(data_dir / "tokens" / "calculator", "x" * 43)
     open_file.chmod(0o644)
     open_file.parent.chmod(0o755)
@@ -134,6 +135,7 @@ def test_what_is_broken_on_the_disk_is_found(terminal, data_dir):
     assert "mcp_servers.json.corrupt-20261120T120000 was set" in found.of("documents", "warn")
     assert "the next start takes it in" in found.of("answers", "warn")
     assert "holds no key" in found.of("keys", "problem")
+    assert "1.5 MB; `flotilla attachments verify`" in found.of("files", "ok")
     assert "the clock is slow" in found.of("clock", "warn")
     exposed = found.of("data", "problem")
     assert str(open_file.parent) in exposed
