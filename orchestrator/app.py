@@ -20,6 +20,7 @@ from orchestrator.api import (
     fleet,
     health,
     metrics,
+    model_endpoints,
     model_settings,
     models,
     presets,
@@ -72,7 +73,8 @@ from orchestrator.tools.tokens import ServerTokens
 ROUTERS = (
     *(chat, session_files, sessions, session_branches, search),
     *(attachments, approvals, tools, fleet, server_tools, connect, uploads),
-    *(models, model_settings, presets, suggestions, secrets, usage, audit, auth, health, metrics),
+    *(models, model_settings, model_endpoints, presets, suggestions, secrets, usage),
+    *(audit, auth, health, metrics),
 )
 BUCKET_SETTLES_S = 60
 """A bucket may still finish what a process asked for that has died."""

@@ -273,9 +273,12 @@ def _variable_at(location: tuple[int | str, ...]) -> str:
 
 def unknown_variables(env_file: Path = ENV_FILE) -> list[str]:
     """Return the FLOTILLA_ names in `.env` that mean nothing: most often a slip of the pen."""
-    known = FLEET_VARIABLES.union(map(variable_of, Settings.model_fields))
     names = _file_values(env_file)
-    return sorted(name for name in names if name.startswith("FLOTILLA_") and name not in known)
+    mistaken = {name for name in names if name.startswith("FLOTILLA_")} - _OWN_VARIABLES
+    return sorted(mistaken)
+
+
+_OWN_VARIABLES = FLEET_VARIABLES.union(map(variable_of, Settings.model_fields))
 
 
 def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
@@ -293,6 +296,11 @@ def layer_of(variable: str, env_file: Path = ENV_FILE) -> Layer:
 
 def _file_values(env_file: Path) -> Mapping[str, str | None]:
     return DotEnvSettingsSource(Settings, env_file=env_file, case_sensitive=True).env_vars
+
+
+def is_own_variable(name: str) -> bool:
+    """Return whether a variable is one of ours: its value is never shown to anybody else."""
+    return name.startswith("FLOTILLA_") or name in _OWN_VARIABLES
 
 
 def secret_variable(name: str) -> str | None:

@@ -4,46 +4,36 @@ from collections.abc import Collection, Iterator
 
 from fastapi.exceptions import RequestValidationError
 
-from orchestrator.domain.model_settings import (
-    OPENROUTER,
-    ModelChoice,
-    ModelId,
-    ModelSettings,
-)
+from orchestrator.domain.model_settings import ModelId
+from orchestrator.domain.values import Value
+from orchestrator.errors import UnknownEndpoint
+from orchestrator.llm.model_ids import split_model_id
+
+Place = tuple[str | int, ...]
 
 
-def refuse_unknown_endpoints(choice: ModelChoice, endpoints: Collection[str], *place: str) -> None:
+def refuse_unknown_endpoints(choice: Value, endpoints: Collection[str], *place: str) -> None:
     """Raise RequestValidationError (422) for each model whose endpoint is not configured.
 
-    `place` is where `choice` stands in the request.
+    `place` is where `choice` stands in the body.
     """
-    known = {OPENROUTER, *endpoints}
-    errors = [
-        {
-            "type": "value_error",
-            "loc": ("body", *place, *field),
-            "msg": f"names the endpoint {prefix!r}, which is not configured; there are "
-            f"{', '.join(sorted(known))}",
-        }
-        for field, model in _models(choice)
-        if (prefix := prefix_of(model)) is not None and prefix not in known
-    ]
+    errors: list[dict[str, object]] = []
+    for field, model in models_in(choice):
+        try:
+            split_model_id(model, endpoints)
+        except UnknownEndpoint as error:
+            location = ("body", *place, *field)
+            errors.append({"type": "value_error", "loc": location, "msg": str(error)})
     if errors:
         raise RequestValidationError(errors)
 
 
-def prefix_of(model: ModelId) -> str | None:
-    """Return what names an endpoint in `endpoint:model`; in `author/model:free` nothing does."""
-    prefix, colon, _ = model.partition(":")
-    return prefix if colon and "/" not in prefix else None
-
-
-def _models(choice: ModelChoice) -> Iterator[tuple[tuple[str | int, ...], ModelId]]:
-    if choice.model is not None:
-        yield ("model",), choice.model
-    for number, model in enumerate(choice.fallback_models or ()):
+def models_in(choice: Value) -> Iterator[tuple[Place, ModelId]]:
+    """Return the models that a choice names, and where."""
+    if model := getattr(choice, "model", None):
+        yield ("model",), model
+    for number, model in enumerate(getattr(choice, "fallback_models", None) or ()):
         yield ("fallback_models", number), model
-    if isinstance(choice, ModelSettings):
-        for role, model in choice.roles:
-            if model is not None:
-                yield ("roles", role), model
+    for role, model in getattr(choice, "roles", None) or ():
+        if model is not None:
+            yield ("roles", role), model

@@ -76,6 +76,13 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def invalid_field(message: str, *place: str | int) -> RequestValidationError:
+    """Return the error (422) that says what is wrong with the field at `place` in the body."""
+    return RequestValidationError(
+        [{"type": "value_error", "loc": ("body", *place), "msg": message}]
+    )
+
+
 def problem(status: int, detail: str, *, code: str | None = None, **extra: Any) -> Problem:
     """Return a problem document; `code` follows from the status unless given."""
     return Problem(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from orchestrator.domain.servers import ServerConfig, Trust
 from orchestrator.errors import Conflict, NotFound
-from orchestrator.settings import FLEET_VARIABLES, Settings, variable_of
+from orchestrator.settings import Settings, is_own_variable
 from orchestrator.store.document_folder import Contents
 from orchestrator.tools.addresses import AddressRule
 
@@ -140,7 +140,7 @@ class ServerRules:
         endpoints = now.model_settings.endpoints.values()
         keys = {endpoint.api_key_env for endpoint in endpoints}
         if server.token_env is not None and (
-            server.token_env in keys or _is_ours(server.token_env)
+            server.token_env in keys or is_own_variable(server.token_env)
         ):
             yield "token_env", f"{server.token_env} is Flotilla's own and is shown to no server"
         secret, taken = server.token_secret, {endpoint.api_key_secret for endpoint in endpoints}
@@ -194,8 +194,3 @@ def _config(fields: dict[str, Any], *, has_token: bool, place: Place) -> ServerC
             {**problem, "loc": ("body", *place, *problem["loc"])} for problem in error.errors()
         ]
         raise RequestValidationError(problems) from error
-
-
-def _is_ours(variable: str) -> bool:
-    own = map(variable_of, Settings.model_fields)
-    return variable.startswith("FLOTILLA_") or variable in FLEET_VARIABLES or variable in own

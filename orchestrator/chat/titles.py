@@ -11,12 +11,12 @@ from sqlalchemy import Connection
 from orchestrator.chat.accepting import title_of
 from orchestrator.chat.history import WireMessage
 from orchestrator.chat.model_calls import Charge, ModelCall
-from orchestrator.chat.request_fields import request_fields
 from orchestrator.chat.resources import Resources
 from orchestrator.domain.chat import Message, Session, Turn
 from orchestrator.domain.visible import without_hidden
 from orchestrator.errors import Conflict, FlotillaError, ModelUnavailable
 from orchestrator.llm.deltas import CompletionRequest
+from orchestrator.llm.request import request_fields
 from orchestrator.store import messages, sessions
 from orchestrator.store.in_force import in_force, session_layer
 from orchestrator.store.snippets import plain
@@ -98,7 +98,7 @@ class Titles:
     def _request(self, session: Session, branch: Sequence[Message]) -> CompletionRequest:
         layers = (session_layer(session.settings), *self._resources.settings.model_layers())
         settings = in_force(layers)
-        fields = request_fields(settings)
+        fields = request_fields(settings.parameters, settings.provider)
         parameters: dict[str, Any] = {"max_tokens": MAX_TOKENS}
         if "provider" in fields:  # Who may see the chat may not widen by its title.
             parameters["provider"] = fields["provider"]

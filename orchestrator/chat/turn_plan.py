@@ -25,6 +25,8 @@ class TurnPlan:
     fallback_models: tuple[str, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     """Further fields of the request, in wire terms."""
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    """By model: what it is not sent of these settings, in dots, and nobody has been told."""
     disabled_servers: frozenset[str] = frozenset()
     """Those whose tools this turn does not have."""
     owner_texts: Sequence[str] = ()

@@ -1,17 +1,19 @@
 """Gathers what a turn needs to know: the system prompt, the branch, and what came from where."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from orchestrator.chat.accepting import Accepted
 from orchestrator.chat.attached import FilesOfBranch, sources_in
 from orchestrator.chat.history import CONTINUE, WireMessage, to_wire
 from orchestrator.chat.open_round import WaitingTurn
 from orchestrator.chat.prompts import system_prompt
-from orchestrator.chat.request_fields import request_fields
 from orchestrator.chat.resources import Resources
 from orchestrator.chat.turn_plan import TurnPlan
 from orchestrator.domain.chat import Message, Turn
 from orchestrator.domain.times import utc_now
+from orchestrator.errors import UnknownEndpoint
+from orchestrator.llm.request import request_fields
 from orchestrator.store import messages
 from orchestrator.store.in_force import InForce, SettingsLayer, in_force
 
@@ -48,7 +50,8 @@ class TurnPlanner:
             history=self._wire(turn, history, settings),
             pictures=files.pictures,
             fallback_models=settings.fallback_models,
-            parameters=request_fields(settings),
+            parameters=request_fields(settings.parameters, settings.provider),
+            left_out=await self._left_out(turn.model, settings),
             disabled_servers=settings.disabled_servers,
             owner_texts=owner_texts,
             sources=sources,
@@ -67,7 +70,7 @@ class TurnPlanner:
             history=self._wire(turn, to_wire(branch, files.parts), settings),
             pictures=files.pictures,
             fallback_models=settings.fallback_models,
-            parameters=request_fields(settings),
+            parameters=request_fields(settings.parameters, settings.provider),
             disabled_servers=settings.disabled_servers,
             owner_texts=_typed_in(branch),
             sources=_read_in(branch),
@@ -83,6 +86,16 @@ class TurnPlanner:
     def _in_force(self, layers: tuple[SettingsLayer, ...]) -> InForce:
         """Return the settings of a turn: what was changed meanwhile counts from now on."""
         return in_force((*layers, *self._resources.settings.model_layers()))
+
+    async def _left_out(self, model: str, settings: InForce) -> dict[str, tuple[str, ...]]:
+        """Return what each model would not be sent; whoever asks an unknown one is told then."""
+        found: dict[str, tuple[str, ...]] = {}
+        for each in (model, *settings.fallback_models):
+            with suppress(UnknownEndpoint):
+                found[each] = await self._resources.llm.left_out(
+                    each, settings.parameters, settings.provider
+                )
+        return found
 
     def _wire(
         self, turn: Turn, history: Sequence[WireMessage], settings: InForce

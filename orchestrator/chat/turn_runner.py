@@ -69,6 +69,7 @@ class TurnRunner:
         is_open = plan.open_round is not None
         self._rows = TurnRows(owner_id, turn, plan.parent_message_id, has_answer=is_open)
         self._wire = list(plan.history)
+        self._untold = dict(plan.left_out)
         self._judge = Judge(resources.settings.policy, plan.owner_texts, plan.sources)
         permits = Permits(resources.database, resources.grants, owner_id, turn.session_id)
         self._planner = CallPlanner(
@@ -81,6 +82,7 @@ class TurnRunner:
         """Run rounds until the turn is finished in the store; else return how it must end."""
         if self._plan.open_round is not None:
             await self._go_on(self._plan.open_round)
+        self._tell_left_out(self._plan.turn.model)
         while True:
             reached = self._spending.reached()
             if reached is not None:
@@ -151,8 +153,14 @@ class TurnRunner:
                 self._log.emit(SourceAdded(url=url, title=title))
             case ModelSwitched(model, reason):
                 self._log.emit(Notice(code="model_switched", message=f"{reason} {model} answers."))
+                self._tell_left_out(model)
             case ImageDelta():
                 pass  # An image is shown once it is kept, at the end of the round.
+
+    def _tell_left_out(self, model: str) -> None:
+        if names := self._untold.pop(model, ()):
+            message = f"{model} does not take {', '.join(names)}: left out of the request."
+            self._log.emit(Notice(code="parameters_left_out", message=message))
 
     async def _keep_images(self, completion: Completion) -> list[AttachmentShown]:
         """Keep what the model drew; add the events that the commit of the round shows."""

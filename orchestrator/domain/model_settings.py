@@ -3,11 +3,12 @@
 Names and ranges of parameters are those of OpenRouter's chat completions API.
 """
 
+import json
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from orchestrator.domain.servers import NAME_OF_SECRET
 from orchestrator.domain.values import Value
@@ -15,11 +16,20 @@ from orchestrator.domain.values import Value
 ModelId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
 """`author/model` at OpenRouter, or `endpoint:model` at a named endpoint."""
 EndpointName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+"""A slug or the like; the bounds also keep out half characters, which nothing can store."""
+Words = Annotated[tuple[Word, ...], Field(max_length=100)]
 DollarsPerMillion = Annotated[Decimal, Field(ge=0, le=1_000_000, max_digits=16)]
 """US dollars per million tokens; the same number is micro-dollars per token."""
 ModelRole = Literal["chat", "title", "worker"]
 OPENROUTER = "openrouter"
 """The endpoint that OPENROUTER_BASE_URL names, which needs no prefix."""
+
+
+def _is_json(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what Python's parser lets through and nothing can store: NaN and half characters."""
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    return value
 
 
 class Reasoning(Value):
@@ -45,13 +55,13 @@ class Parameters(Value):
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     repetition_penalty: Annotated[float, Field(ge=0, le=2)] | None = None
     seed: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = None
-    stop: Annotated[tuple[str, ...], Field(max_length=4)] | None = None
-    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    stop: Annotated[tuple[Word, ...], Field(max_length=4)] | None = None
+    logit_bias: dict[Word, Annotated[float, Field(ge=-100, le=100)]] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     parallel_tool_calls: bool | None = None
     tool_choice: Literal["none", "auto", "required"] | None = None
-    response_format: dict[str, Any] | None = None
+    response_format: Annotated[dict[str, Any], AfterValidator(_is_json)] | None = None
     structured_outputs: bool | None = None
     verbosity: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     reasoning: Reasoning | None = None
@@ -70,15 +80,15 @@ class MaxPrice(Value):
 class ProviderRouting(Value):
     """Which of OpenRouter's providers may serve a request, and in which order."""
 
-    order: tuple[str, ...] | None = None
-    only: tuple[str, ...] | None = None
-    ignore: tuple[str, ...] | None = None
+    order: Words | None = None
+    only: Words | None = None
+    ignore: Words | None = None
     allow_fallbacks: bool | None = None
     require_parameters: bool | None = None
     data_collection: Literal["allow", "deny"] | None = None
     zdr: bool | None = None
     """Only providers that keep no data (zero data retention)."""
-    quantizations: tuple[str, ...] | None = None
+    quantizations: Words | None = None
     sort: Literal["price", "throughput", "latency"] | None = None
     max_price: MaxPrice | None = None
 
@@ -100,7 +110,7 @@ class ModelEndpoint(Value):
     """Environment variable that holds the key."""
     api_key_secret: Annotated[str, Field(pattern=NAME_OF_SECRET)] | None = None
     """Name of the secret in the vault that is the key."""
-    prices: dict[str, Price] = Field(default_factory=dict[str, Price])
+    prices: dict[Word, Price] = Field(default_factory=dict[Word, Price])
     """By model, as this endpoint calls it."""
 
     @field_validator("base_url")
@@ -133,7 +143,7 @@ class ModelChoice(Value):
 class SessionSettings(ModelChoice):
     """What the turns of one session do differently."""
 
-    disabled_servers: Annotated[tuple[str, ...], Field(max_length=200)] = ()
+    disabled_servers: Annotated[tuple[Word, ...], Field(max_length=200)] = ()
     """Ids of servers whose tools are not offered."""
 
 

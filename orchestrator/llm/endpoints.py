@@ -25,11 +25,9 @@ from orchestrator.llm.model_ids import split_model_id
 from orchestrator.llm.openrouter import OpenRouterClient
 from orchestrator.llm.request import left_out
 from orchestrator.llm.stream import CompletionStream, Target
-from orchestrator.settings import Settings, secret_variable, variable_of
+from orchestrator.settings import is_own_variable, secret_variable
 
 Named = Mapping[str, ModelEndpoint]
-_OUR_OWN = frozenset(map(variable_of, Settings.model_fields))
-"""Variables whose values are never sent to an endpoint that somebody named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +234,7 @@ class ModelEndpoints:
         variable, stored = config.api_key_env, config.api_key_secret
         if variable is None and stored is None:
             return ""
-        if variable in _OUR_OWN:
+        if variable is not None and is_own_variable(variable):
             raise ModelAuthError(
                 f"{variable} is a setting of Flotilla and not sent to {config.title or name}. "
                 "Put its key in a variable of its own, or in the vault."

@@ -50,6 +50,7 @@ class Chat:
     inbox: Inbox
     aggregator: MCPToolAggregator
     files: Attachments
+    llm: ModelEndpoints
     turns: list[Turn] = field(default_factory=list)
 
     async def send(self, text: str | None, **more: Any) -> Turn:
@@ -183,7 +184,7 @@ async def running_chat(
                 folder,
             ) as orchestrator,
         ):
-            yield Chat(orchestrator, database, owner.id, fake, inbox, aggregator, files)
+            yield Chat(orchestrator, database, owner.id, fake, inbox, aggregator, files, llm)
     await database.close()
 
 

@@ -100,6 +100,22 @@ async def test_every_parameter_and_all_routing_reach_the_model(
     assert {*PARAMETERS} == {*ModelSettings.model_fields["parameters"].default.model_dump()}
 
 
+async def test_what_a_model_does_not_take_is_left_out_and_told_once(
+    chat: Chat, document: Document
+) -> None:
+    await chat.llm.refresh()
+    document.content |= {"parameters": {"temperature": 0.4, "top_k": 5, "min_p": 0.1}}
+    chat.fake.script(calls(Call("toy__add", {"a": 1, "b": 2})), text("Three."))
+    turn = await chat.send("Add.")
+    events = await chat.events(turn.id)
+    told = [event["message"] for event in events if event.type == "notice"]
+    assert told == [f"{SCRIPT_MODEL} does not take top_k, min_p: left out of the request."]
+    assert len(chat.fake.received) == 2
+    for request in chat.fake.received:
+        assert request.body["temperature"] == 0.4
+        assert not {"top_k", "min_p"} & set(request.body)
+
+
 async def test_nothing_is_sent_that_nobody_set(chat: Chat) -> None:
     chat.fake.script(text("Hello."))
     turn = await chat.send("Hi")
