@@ -126,8 +126,11 @@ def _keep_backup(path: Path) -> None:
         os.link(path, draft)
     except FileNotFoundError:
         return
-    draft.replace(path.with_name(path.name + ".bak"))
-    draft.unlink(missing_ok=True)  # Left over when both names were the same file already.
+    try:
+        draft.replace(path.with_name(path.name + ".bak"))
+    finally:
+        # Also left over when both names were the same file already.
+        draft.unlink(missing_ok=True)
 
 
 def _replace(path: Path, data: bytes) -> None:
