@@ -14,9 +14,9 @@ from orchestrator.chat.asking import with_changed_arguments
 from orchestrator.chat.keeping import FileKeeper, Kept, Origin
 from orchestrator.chat.permits import Permits, consent_of
 from orchestrator.domain.approvals import Approval
-from orchestrator.domain.chat import Value
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.domain.tools import Permit, ToolCallStatus, ToolDefinition, ToolResult
+from orchestrator.domain.values import Value
 from orchestrator.errors import NotFound, ServerBusy, StorageFull, ToolError
 from orchestrator.store import approvals
 from orchestrator.store.database import Database
