@@ -121,6 +121,7 @@ def test_what_is_broken_on_the_disk_is_found(terminal, data_dir):
     private(data_dir / "tool_pins.json", "[]")
     private(data_dir / "turn_events-0.spill", "text")
     private(data_dir / "grant_keys" / "calculator", "short")
+    (data_dir / "attachments").mkdir(mode=0o700)
     private(data_dir / "attachments" / "ab" / "att_ab", "x" * 1_500_000)
     open_file = private(data_dir / "tokens" / "calculator", "x" * 43)
     open_file.chmod(0o644)
