@@ -5,6 +5,31 @@ export type ClientOptions = {
 };
 
 /**
+ * Acceptance
+ *
+ * Which definition was read.
+ */
+export type Acceptance = {
+    /**
+     * Sha256
+     */
+    sha256: string;
+};
+
+/**
+ * AnswerAgainRequest
+ *
+ * Answer the same question once more; the answers stand beside one another.
+ */
+export type AnswerAgainRequest = {
+    /**
+     * Client Message Id
+     */
+    client_message_id?: string | null;
+    settings?: TurnSettings;
+};
+
+/**
  * ApiToken
  *
  * One token for programs; its text was shown once.
@@ -479,6 +504,66 @@ export type AuditPage = {
 };
 
 /**
+ * BranchChoice
+ *
+ * The branch through this message is to be shown.
+ */
+export type BranchChoice = {
+    /**
+     * Message Id
+     */
+    message_id: string;
+};
+
+/**
+ * ChangedTool
+ *
+ * A tool that is held back until its new definition is accepted.
+ */
+export type ChangedTool = {
+    /**
+     * Diff
+     */
+    diff: string;
+    /**
+     * New
+     */
+    new: {
+        [key: string]: unknown;
+    };
+    /**
+     * Old
+     */
+    old: {
+        [key: string]: unknown;
+    } | null;
+    /**
+     * Qualified Name
+     */
+    qualified_name: string;
+    /**
+     * Sha256
+     */
+    sha256: string;
+    /**
+     * Tool
+     */
+    tool: string;
+};
+
+/**
+ * ChangedTools
+ *
+ * What waits to be accepted, by tool.
+ */
+export type ChangedTools = {
+    /**
+     * Items
+     */
+    items: Array<ChangedTool>;
+};
+
+/**
  * ChatEvent
  *
  * One event of a turn; the SSE `event:` field repeats its `type`.
@@ -543,6 +628,130 @@ export type ChatRequest = ({
      */
     session_id?: string | null;
     settings?: TurnSettings;
+    /**
+     * Temporary
+     */
+    temporary?: boolean;
+};
+
+/**
+ * ClientConnection
+ *
+ * One token that a client has for one server; its text is known to the client only.
+ */
+export type ClientConnection = {
+    /**
+     * Created At
+     */
+    created_at: string;
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Name
+     */
+    name: string;
+    /**
+     * Scope
+     */
+    scope: 'read' | 'full';
+    /**
+     * Server
+     */
+    server: string;
+};
+
+/**
+ * ClientSnippet
+ *
+ * What a client needs to use servers of the fleet.
+ */
+export type ClientSnippet = {
+    /**
+     * Client
+     */
+    client: 'claude-desktop' | 'claude-code' | 'vscode' | 'cursor';
+    /**
+     * Config
+     */
+    config: {
+        [key: string]: unknown;
+    };
+    /**
+     * Place
+     */
+    place: string;
+    /**
+     * Scope
+     */
+    scope: 'read' | 'full';
+    /**
+     * Title
+     */
+    title: string;
+};
+
+/**
+ * ConnectedClient
+ *
+ * The same with new tokens in it; nobody can see them again.
+ */
+export type ConnectedClient = {
+    /**
+     * Client
+     */
+    client: 'claude-desktop' | 'claude-code' | 'vscode' | 'cursor';
+    /**
+     * Config
+     */
+    config: {
+        [key: string]: unknown;
+    };
+    /**
+     * Connections
+     */
+    connections: Array<ClientConnection>;
+    /**
+     * Place
+     */
+    place: string;
+    /**
+     * Scope
+     */
+    scope: 'read' | 'full';
+    /**
+     * Title
+     */
+    title: string;
+};
+
+/**
+ * ConnectionList
+ *
+ * The tokens in force, by server.
+ */
+export type ConnectionList = {
+    /**
+     * Items
+     */
+    items: Array<ClientConnection>;
+};
+
+/**
+ * ContextRange
+ *
+ * Tokens of context; null when no length is known.
+ */
+export type ContextRange = {
+    /**
+     * Max
+     */
+    max?: number | null;
+    /**
+     * Min
+     */
+    min?: number | null;
 };
 
 /**
@@ -558,6 +767,18 @@ export type ContinueRequest = {
 };
 
 /**
+ * DefaultPreset
+ *
+ * Which preset is the one to go back to; null for none.
+ */
+export type DefaultPreset = {
+    /**
+     * Name
+     */
+    name: string | null;
+};
+
+/**
  * Deny
  *
  * Why the call is denied.
@@ -567,6 +788,95 @@ export type Deny = {
      * Reason
      */
     reason?: string | null;
+};
+
+/**
+ * Difference
+ *
+ * One thing that applying a preset changes.
+ */
+export type Difference = {
+    /**
+     * Field
+     */
+    field: string;
+    /**
+     * Now
+     */
+    now: unknown;
+    /**
+     * Preset
+     */
+    preset: unknown;
+};
+
+/**
+ * EditRequest
+ *
+ * Another version of a message; its text may be blank when files come with it.
+ */
+export type EditRequest = {
+    /**
+     * Attachment Ids
+     */
+    attachment_ids?: Array<string> | null;
+    /**
+     * Client Message Id
+     */
+    client_message_id?: string | null;
+    /**
+     * Message
+     */
+    message: string;
+    settings?: TurnSettings;
+};
+
+/**
+ * Endpoint
+ *
+ * An endpoint as it is configured.
+ */
+export type Endpoint = {
+    /**
+     * Api Key Env
+     */
+    api_key_env?: string | null;
+    /**
+     * Api Key Secret
+     */
+    api_key_secret?: string | null;
+    /**
+     * Base Url
+     */
+    base_url: string;
+    /**
+     * Key Found
+     */
+    key_found: boolean | null;
+    /**
+     * Prices
+     */
+    prices?: {
+        [key: string]: PriceOutput;
+    };
+    /**
+     * Title
+     */
+    title?: string;
+};
+
+/**
+ * Endpoints
+ *
+ * The named endpoints: `ollama:qwen3:8b` is the model `qwen3:8b` at `ollama`.
+ */
+export type Endpoints = {
+    /**
+     * Endpoints
+     */
+    endpoints: {
+        [key: string]: unknown | Endpoint;
+    };
 };
 
 /**
@@ -586,6 +896,284 @@ export type FieldProblem = {
 };
 
 /**
+ * FiledAttachment
+ *
+ * What is known of a file that the session shows.
+ */
+export type FiledAttachment = {
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Mime
+     */
+    mime: string;
+    /**
+     * Name
+     */
+    name: string;
+    /**
+     * Sha256
+     */
+    sha256: string;
+    /**
+     * Size Bytes
+     */
+    size_bytes: number;
+};
+
+/**
+ * FiledCall
+ *
+ * A tool call with its result; one that had not ended is `unknown`.
+ */
+export type FiledCall = {
+    /**
+     * Arguments
+     */
+    arguments: {
+        [key: string]: unknown;
+    };
+    /**
+     * Attachments
+     */
+    attachments?: Array<string>;
+    /**
+     * Duration Ms
+     */
+    duration_ms?: number | null;
+    /**
+     * Effect
+     */
+    effect?: 'change' | 'send' | 'delete' | 'share' | null;
+    /**
+     * Effects
+     */
+    effects?: number | null;
+    /**
+     * Error
+     */
+    error?: string | null;
+    /**
+     * Ran Arguments
+     */
+    ran_arguments?: {
+        [key: string]: unknown;
+    } | null;
+    /**
+     * Read Only
+     */
+    read_only: boolean;
+    /**
+     * Server
+     */
+    server: string;
+    /**
+     * Sources
+     */
+    sources?: Array<string>;
+    /**
+     * Started At
+     */
+    started_at?: string | null;
+    /**
+     * State
+     */
+    state: 'done' | 'failed' | 'denied' | 'cancelled' | 'unknown';
+    /**
+     * Structured
+     */
+    structured?: unknown;
+    /**
+     * Text
+     */
+    text?: string;
+    /**
+     * Tool
+     */
+    tool: string;
+    /**
+     * Tool Call Id
+     */
+    tool_call_id: string;
+    /**
+     * Undone At
+     */
+    undone_at?: string | null;
+};
+
+/**
+ * FiledMessage
+ *
+ * One message; its parent stands before it.
+ */
+export type FiledMessage = {
+    /**
+     * Attachments
+     */
+    attachments?: Array<string>;
+    /**
+     * Complete
+     */
+    complete?: boolean;
+    /**
+     * Content
+     */
+    content: string;
+    /**
+     * Created At
+     */
+    created_at: string;
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Parent Id
+     */
+    parent_id: string | null;
+    /**
+     * Reasoning
+     */
+    reasoning?: string;
+    /**
+     * Reasoning Ms
+     */
+    reasoning_ms?: number | null;
+    /**
+     * Role
+     */
+    role: 'user' | 'assistant' | 'tool';
+    /**
+     * Sources
+     */
+    sources?: Array<{
+        [key: string]: string;
+    }>;
+    tool_call?: FiledCall | null;
+    /**
+     * Tool Calls
+     */
+    tool_calls?: Array<RequestedToolCall>;
+    /**
+     * Turn Id
+     */
+    turn_id: string | null;
+};
+
+/**
+ * FiledSession
+ *
+ * What is known of the session itself.
+ */
+export type FiledSessionInput = {
+    /**
+     * Created At
+     */
+    created_at: string;
+    /**
+     * Leaf Message Id
+     */
+    leaf_message_id?: string | null;
+    /**
+     * Pinned
+     */
+    pinned?: boolean;
+    settings?: SessionSettingsInput;
+    /**
+     * Title
+     */
+    title: string;
+    /**
+     * Title Source
+     */
+    title_source?: 'first_words' | 'model' | 'owner';
+    /**
+     * Updated At
+     */
+    updated_at: string;
+};
+
+/**
+ * FiledSession
+ *
+ * What is known of the session itself.
+ */
+export type FiledSessionOutput = {
+    /**
+     * Created At
+     */
+    created_at: string;
+    /**
+     * Leaf Message Id
+     */
+    leaf_message_id?: string | null;
+    /**
+     * Pinned
+     */
+    pinned?: boolean;
+    settings?: SessionSettingsOutput;
+    /**
+     * Title
+     */
+    title: string;
+    /**
+     * Title Source
+     */
+    title_source?: 'first_words' | 'model' | 'owner';
+    /**
+     * Updated At
+     */
+    updated_at: string;
+};
+
+/**
+ * FiledTurn
+ *
+ * One turn; one that was running is `interrupted`.
+ */
+export type FiledTurn = {
+    /**
+     * Assistant Message Id
+     */
+    assistant_message_id: string;
+    /**
+     * Cost Microusd
+     */
+    cost_microusd?: number;
+    /**
+     * Created At
+     */
+    created_at: string;
+    error?: TurnError | null;
+    /**
+     * Finish Reason
+     */
+    finish_reason?: 'stop' | 'length' | 'limit' | 'cancelled' | null;
+    /**
+     * Finished At
+     */
+    finished_at?: string | null;
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Model
+     */
+    model: string;
+    /**
+     * State
+     */
+    state: 'finished' | 'failed' | 'interrupted' | 'cancelled';
+    /**
+     * User Message Id
+     */
+    user_message_id: string | null;
+};
+
+/**
  * Health
  *
  * The process answers.
@@ -599,6 +1187,26 @@ export type Health = {
      * Version
      */
     version?: string;
+};
+
+/**
+ * LatencyMs
+ *
+ * Percentiles of the last 200 calls, in milliseconds; null without calls.
+ */
+export type LatencyMs = {
+    /**
+     * Calls
+     */
+    calls: number;
+    /**
+     * P50
+     */
+    p50: number | null;
+    /**
+     * P95
+     */
+    p95: number | null;
 };
 
 /**
@@ -642,6 +1250,62 @@ export type Logins = {
 };
 
 /**
+ * MaxPrice
+ *
+ * What a provider may ask at most, in US dollars: per million tokens, image or request.
+ */
+export type MaxPriceInput = {
+    /**
+     * Audio
+     */
+    audio?: number | string | null;
+    /**
+     * Completion
+     */
+    completion?: number | string | null;
+    /**
+     * Image
+     */
+    image?: number | string | null;
+    /**
+     * Prompt
+     */
+    prompt?: number | string | null;
+    /**
+     * Request
+     */
+    request?: number | string | null;
+};
+
+/**
+ * MaxPrice
+ *
+ * What a provider may ask at most, in US dollars: per million tokens, image or request.
+ */
+export type MaxPriceOutput = {
+    /**
+     * Audio
+     */
+    audio?: string | null;
+    /**
+     * Completion
+     */
+    completion?: string | null;
+    /**
+     * Image
+     */
+    image?: string | null;
+    /**
+     * Prompt
+     */
+    prompt?: string | null;
+    /**
+     * Request
+     */
+    request?: string | null;
+};
+
+/**
  * Me
  *
  * Who is signed in.
@@ -677,6 +1341,10 @@ export type Message = {
      */
     id: string;
     /**
+     * Imported
+     */
+    imported?: boolean;
+    /**
      * Parent Id
      */
     parent_id: string | null;
@@ -696,6 +1364,10 @@ export type Message = {
      * Session Id
      */
     session_id: string;
+    /**
+     * Siblings
+     */
+    siblings?: Array<string>;
     /**
      * Sources
      */
@@ -766,23 +1438,429 @@ export type MintedToken = {
 };
 
 /**
- * ModelSettings
+ * ModelEndpoint
  *
- * Which model answers a turn that names none.
+ * A service beside OpenRouter that speaks the OpenAI wire format.
  */
-export type ModelSettings = {
+export type ModelEndpoint = {
+    /**
+     * Api Key Env
+     */
+    api_key_env?: string | null;
+    /**
+     * Api Key Secret
+     */
+    api_key_secret?: string | null;
+    /**
+     * Base Url
+     */
+    base_url: string;
+    /**
+     * Prices
+     */
+    prices?: {
+        [key: string]: PriceInput;
+    };
+    /**
+     * Title
+     */
+    title?: string;
+};
+
+/**
+ * ModelFacets
+ *
+ * What each filter could be set to, given all the other filters.
+ */
+export type ModelFacets = {
+    context: ContextRange;
+    /**
+     * Endpoints
+     */
+    endpoints: Array<ValueCount>;
+    /**
+     * Modalities
+     */
+    modalities: Array<ValueCount>;
+    /**
+     * Outputs
+     */
+    outputs: Array<ValueCount>;
+    /**
+     * Parameters
+     */
+    parameters: Array<ValueCount>;
+    price: PriceRange;
+    tools: ToolCounts;
+};
+
+/**
+ * ModelInfo
+ *
+ * One model of a catalog. Compatible endpoints often tell no more than the id.
+ */
+export type ModelInfo = {
+    /**
+     * Context Length
+     */
+    context_length?: number | null;
+    /**
+     * Created
+     */
+    created?: string | null;
+    /**
+     * Description
+     */
+    description?: string;
+    /**
+     * Endpoint
+     */
+    endpoint: string;
+    /**
+     * Expiration
+     */
+    expiration?: string | null;
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Input Modalities
+     */
+    input_modalities?: Array<string>;
+    /**
+     * Max Completion Tokens
+     */
+    max_completion_tokens?: number | null;
+    /**
+     * Name
+     */
+    name: string;
+    /**
+     * Output Modalities
+     */
+    output_modalities?: Array<string>;
+    pricing?: ModelPricing;
+    /**
+     * Reasoning Efforts
+     */
+    reasoning_efforts?: Array<string>;
+    /**
+     * Supported Parameters
+     */
+    supported_parameters?: Array<string>;
+    /**
+     * Tools
+     */
+    tools?: boolean | null;
+};
+
+/**
+ * ModelLists
+ *
+ * Where the models come from.
+ */
+export type ModelLists = {
+    /**
+     * Sources
+     */
+    sources: Array<ModelSource>;
+};
+
+/**
+ * ModelPage
+ *
+ * Models, from the last lists there are.
+ */
+export type ModelPage = {
+    facets: ModelFacets;
+    /**
+     * Items
+     */
+    items: Array<ModelInfo>;
+    /**
+     * Next Cursor
+     */
+    next_cursor: string | null;
+    /**
+     * Read At
+     */
+    read_at: string | null;
+    /**
+     * Sources
+     */
+    sources: Array<ModelSource>;
+    /**
+     * Stale
+     */
+    stale: boolean;
+    /**
+     * Total
+     */
+    total: number;
+};
+
+/**
+ * ModelPricing
+ *
+ * What a model costs; null where nobody says.
+ *
+ * Per million tokens, except `request` and `image`, which are for one each.
+ */
+export type ModelPricing = {
+    /**
+     * Completion
+     */
+    completion?: string | null;
+    /**
+     * Image
+     */
+    image?: string | null;
+    /**
+     * Input Cache Read
+     */
+    input_cache_read?: string | null;
+    /**
+     * Input Cache Write
+     */
+    input_cache_write?: string | null;
+    /**
+     * Internal Reasoning
+     */
+    internal_reasoning?: string | null;
+    /**
+     * Prompt
+     */
+    prompt?: string | null;
+    /**
+     * Request
+     */
+    request?: string | null;
+};
+
+/**
+ * ModelSettingsChange
+ *
+ * The fields that change, those of groups too; null goes back to the default.
+ */
+export type ModelSettingsChange = {
+    /**
+     * Fallback Models
+     */
+    fallback_models?: Array<string> | null;
+    /**
+     * Model
+     */
+    model?: string | null;
+    parameters?: Parameters | null;
+    provider?: ProviderRoutingInput | null;
+    roles?: RoleModels | null;
+};
+
+/**
+ * ModelSettingsInForce
+ *
+ * What a turn uses that says nothing itself, in a session that says nothing.
+ */
+export type ModelSettingsInForce = {
     /**
      * Fallback Models
      */
     fallback_models: Array<string>;
     /**
+     * Layers
+     */
+    layers: {
+        [key: string]: 'turn' | 'session' | 'environment' | '.env' | 'data/model_settings.json' | 'default';
+    };
+    /**
      * Model
      */
     model: string;
     /**
+     * Overridden
+     */
+    overridden: {
+        [key: string]: string;
+    };
+    parameters: Parameters;
+    /**
      * Practice
      */
     practice: boolean;
+    provider: ProviderRoutingOutput;
+    roles: RoleModels;
+    /**
+     * Unsupported
+     */
+    unsupported: Array<string>;
+    /**
+     * Updated At
+     */
+    updated_at: string | null;
+};
+
+/**
+ * ModelSource
+ *
+ * The list of one endpoint.
+ */
+export type ModelSource = {
+    /**
+     * Count
+     */
+    count: number;
+    /**
+     * Endpoint
+     */
+    endpoint: string;
+    /**
+     * Problem
+     */
+    problem: string | null;
+    /**
+     * Read At
+     */
+    read_at: string | null;
+    /**
+     * Stale
+     */
+    stale: boolean;
+    /**
+     * Title
+     */
+    title: string;
+};
+
+/**
+ * NewConnection
+ *
+ * Which servers a client may use, and how.
+ */
+export type NewConnection = {
+    /**
+     * Scope
+     */
+    scope?: 'read' | 'full';
+    /**
+     * Servers
+     */
+    servers: Array<string>;
+};
+
+/**
+ * NewEndpoint
+ *
+ * Where an endpoint is, and where its key can be found.
+ */
+export type NewEndpoint = {
+    /**
+     * Api Key Env
+     */
+    api_key_env?: string | null;
+    /**
+     * Api Key Secret
+     */
+    api_key_secret?: string | null;
+    /**
+     * Base Url
+     */
+    base_url: string;
+    /**
+     * Prices
+     */
+    prices?: {
+        [key: string]: PriceInput;
+    };
+    /**
+     * Title
+     */
+    title?: string;
+};
+
+/**
+ * NewEndpoints
+ *
+ * All named endpoints.
+ */
+export type NewEndpoints = {
+    /**
+     * Endpoints
+     */
+    endpoints: {
+        [key: string]: unknown | ModelEndpoint;
+    };
+};
+
+/**
+ * NewModelSettings
+ *
+ * All of it: what is left out goes back to its default.
+ */
+export type NewModelSettings = {
+    /**
+     * Fallback Models
+     */
+    fallback_models?: Array<string> | null;
+    /**
+     * Model
+     */
+    model?: string | null;
+    parameters?: Parameters;
+    provider?: ProviderRoutingInput;
+    roles?: RoleModels;
+};
+
+/**
+ * NewPreset
+ *
+ * The name under which to keep what is chosen now.
+ */
+export type NewPreset = {
+    /**
+     * Name
+     */
+    name: string;
+};
+
+/**
+ * NewSecret
+ *
+ * The value to keep.
+ */
+export type NewSecret = {
+    /**
+     * Value
+     */
+    value: string;
+};
+
+/**
+ * NewSuggestion
+ *
+ * A short label, and the prompt behind it.
+ */
+export type NewSuggestion = {
+    /**
+     * Label
+     */
+    label: string;
+    /**
+     * Text
+     */
+    text: string;
+};
+
+/**
+ * NewSystemPrompt
+ *
+ * The owner's own text; null or a blank one is the text that is built in.
+ */
+export type NewSystemPrompt = {
+    /**
+     * System Prompt
+     */
+    system_prompt: string | null;
 };
 
 /**
@@ -838,6 +1916,352 @@ export type Owner = {
 };
 
 /**
+ * Parameters
+ *
+ * How a model is asked; what is null is left to the model.
+ */
+export type Parameters = {
+    /**
+     * Frequency Penalty
+     */
+    frequency_penalty?: number | null;
+    /**
+     * Logit Bias
+     */
+    logit_bias?: {
+        [key: string]: number;
+    } | null;
+    /**
+     * Logprobs
+     */
+    logprobs?: boolean | null;
+    /**
+     * Max Tokens
+     */
+    max_tokens?: number | null;
+    /**
+     * Min P
+     */
+    min_p?: number | null;
+    /**
+     * Parallel Tool Calls
+     */
+    parallel_tool_calls?: boolean | null;
+    /**
+     * Presence Penalty
+     */
+    presence_penalty?: number | null;
+    reasoning?: Reasoning | null;
+    /**
+     * Repetition Penalty
+     */
+    repetition_penalty?: number | null;
+    /**
+     * Response Format
+     */
+    response_format?: {
+        [key: string]: unknown;
+    } | null;
+    /**
+     * Seed
+     */
+    seed?: number | null;
+    /**
+     * Stop
+     */
+    stop?: Array<string> | null;
+    /**
+     * Structured Outputs
+     */
+    structured_outputs?: boolean | null;
+    /**
+     * Temperature
+     */
+    temperature?: number | null;
+    /**
+     * Tool Choice
+     */
+    tool_choice?: 'none' | 'auto' | 'required' | null;
+    /**
+     * Top A
+     */
+    top_a?: number | null;
+    /**
+     * Top K
+     */
+    top_k?: number | null;
+    /**
+     * Top Logprobs
+     */
+    top_logprobs?: number | null;
+    /**
+     * Top P
+     */
+    top_p?: number | null;
+    /**
+     * Verbosity
+     */
+    verbosity?: 'low' | 'medium' | 'high' | 'xhigh' | 'max' | null;
+};
+
+/**
+ * Preset
+ *
+ * A snapshot of what the owner chose: the model, how it is asked, and which tools it has.
+ */
+export type PresetInput = {
+    /**
+     * Created At
+     */
+    created_at: string;
+    /**
+     * Fallback Models
+     */
+    fallback_models?: Array<string> | null;
+    /**
+     * Model
+     */
+    model?: string | null;
+    /**
+     * Name
+     */
+    name: string;
+    parameters?: Parameters;
+    provider?: ProviderRoutingInput;
+    roles?: RoleModels;
+    /**
+     * Servers
+     */
+    servers?: Array<PresetServer>;
+    /**
+     * System Prompt
+     */
+    system_prompt?: string | null;
+    /**
+     * Updated At
+     */
+    updated_at: string;
+};
+
+/**
+ * Preset
+ *
+ * A snapshot of what the owner chose: the model, how it is asked, and which tools it has.
+ */
+export type PresetOutput = {
+    /**
+     * Created At
+     */
+    created_at: string;
+    /**
+     * Fallback Models
+     */
+    fallback_models?: Array<string> | null;
+    /**
+     * Model
+     */
+    model?: string | null;
+    /**
+     * Name
+     */
+    name: string;
+    parameters?: Parameters;
+    provider?: ProviderRoutingOutput;
+    roles?: RoleModels;
+    /**
+     * Servers
+     */
+    servers?: Array<PresetServer>;
+    /**
+     * System Prompt
+     */
+    system_prompt?: string | null;
+    /**
+     * Updated At
+     */
+    updated_at: string;
+};
+
+/**
+ * PresetDifferences
+ *
+ * What applying the preset would change; empty when it is in force.
+ */
+export type PresetDifferences = {
+    /**
+     * Items
+     */
+    items: Array<Difference>;
+};
+
+/**
+ * PresetEntry
+ *
+ * A preset, and whether it is the one to go back to.
+ */
+export type PresetEntry = {
+    /**
+     * Created At
+     */
+    created_at: string;
+    /**
+     * Fallback Models
+     */
+    fallback_models?: Array<string> | null;
+    /**
+     * Is Default
+     */
+    is_default: boolean;
+    /**
+     * Model
+     */
+    model?: string | null;
+    /**
+     * Name
+     */
+    name: string;
+    parameters?: Parameters;
+    provider?: ProviderRoutingOutput;
+    roles?: RoleModels;
+    /**
+     * Servers
+     */
+    servers?: Array<PresetServer>;
+    /**
+     * System Prompt
+     */
+    system_prompt?: string | null;
+    /**
+     * Updated At
+     */
+    updated_at: string;
+};
+
+/**
+ * PresetImport
+ *
+ * What an export gave, and what happens to names that are taken.
+ */
+export type PresetImport = {
+    /**
+     * Default
+     */
+    default?: string | null;
+    /**
+     * On Conflict
+     */
+    on_conflict?: 'refuse' | 'replace' | 'skip';
+    /**
+     * Presets
+     */
+    presets: Array<PresetInput>;
+    /**
+     * Version
+     */
+    version?: number;
+};
+
+/**
+ * PresetList
+ *
+ * All presets, in the order they were made.
+ */
+export type PresetList = {
+    /**
+     * Items
+     */
+    items: Array<PresetEntry>;
+};
+
+/**
+ * PresetServer
+ *
+ * A server as a preset switches it.
+ */
+export type PresetServer = {
+    /**
+     * Disabled Tools
+     */
+    disabled_tools?: Array<string>;
+    /**
+     * Enabled
+     */
+    enabled: boolean;
+    /**
+     * Id
+     */
+    id: string;
+};
+
+/**
+ * PresetsDocument
+ *
+ * The content of `data/presets.json`.
+ */
+export type PresetsDocument = {
+    /**
+     * Default
+     */
+    default?: string | null;
+    /**
+     * Presets
+     */
+    presets?: Array<PresetOutput>;
+    /**
+     * Version
+     */
+    version?: 1;
+};
+
+/**
+ * Price
+ *
+ * What a model costs where its endpoint does not say.
+ */
+export type PriceInput = {
+    /**
+     * Completion
+     */
+    completion: number | string;
+    /**
+     * Prompt
+     */
+    prompt: number | string;
+};
+
+/**
+ * Price
+ *
+ * What a model costs where its endpoint does not say.
+ */
+export type PriceOutput = {
+    /**
+     * Completion
+     */
+    completion: string;
+    /**
+     * Prompt
+     */
+    prompt: string;
+};
+
+/**
+ * PriceRange
+ *
+ * US dollars per million tokens of the prompt; null when no price is known.
+ */
+export type PriceRange = {
+    /**
+     * Max
+     */
+    max?: string | null;
+    /**
+     * Min
+     */
+    min?: string | null;
+};
+
+/**
  * Problem
  *
  * An RFC 9457 problem document. `code` is stable; `detail` is for people.
@@ -879,6 +2303,96 @@ export type Problem = {
      * Type
      */
     type?: string;
+};
+
+/**
+ * ProviderRouting
+ *
+ * Which of OpenRouter's providers may serve a request, and in which order.
+ */
+export type ProviderRoutingInput = {
+    /**
+     * Allow Fallbacks
+     */
+    allow_fallbacks?: boolean | null;
+    /**
+     * Data Collection
+     */
+    data_collection?: 'allow' | 'deny' | null;
+    /**
+     * Ignore
+     */
+    ignore?: Array<string> | null;
+    max_price?: MaxPriceInput | null;
+    /**
+     * Only
+     */
+    only?: Array<string> | null;
+    /**
+     * Order
+     */
+    order?: Array<string> | null;
+    /**
+     * Quantizations
+     */
+    quantizations?: Array<string> | null;
+    /**
+     * Require Parameters
+     */
+    require_parameters?: boolean | null;
+    /**
+     * Sort
+     */
+    sort?: 'price' | 'throughput' | 'latency' | null;
+    /**
+     * Zdr
+     */
+    zdr?: boolean | null;
+};
+
+/**
+ * ProviderRouting
+ *
+ * Which of OpenRouter's providers may serve a request, and in which order.
+ */
+export type ProviderRoutingOutput = {
+    /**
+     * Allow Fallbacks
+     */
+    allow_fallbacks?: boolean | null;
+    /**
+     * Data Collection
+     */
+    data_collection?: 'allow' | 'deny' | null;
+    /**
+     * Ignore
+     */
+    ignore?: Array<string> | null;
+    max_price?: MaxPriceOutput | null;
+    /**
+     * Only
+     */
+    only?: Array<string> | null;
+    /**
+     * Order
+     */
+    order?: Array<string> | null;
+    /**
+     * Quantizations
+     */
+    quantizations?: Array<string> | null;
+    /**
+     * Require Parameters
+     */
+    require_parameters?: boolean | null;
+    /**
+     * Sort
+     */
+    sort?: 'price' | 'throughput' | 'latency' | null;
+    /**
+     * Zdr
+     */
+    zdr?: boolean | null;
 };
 
 /**
@@ -937,6 +2451,34 @@ export type QuestionAsked = {
      * Url
      */
     url?: string | null;
+};
+
+/**
+ * Reasoning
+ *
+ * How much a model may think before it answers.
+ */
+export type Reasoning = {
+    /**
+     * Effort
+     */
+    effort?: 'max' | 'xhigh' | 'high' | 'medium' | 'low' | 'minimal' | 'none' | null;
+    /**
+     * Enabled
+     */
+    enabled?: boolean | null;
+    /**
+     * Exclude
+     */
+    exclude?: boolean | null;
+    /**
+     * Max Tokens
+     */
+    max_tokens?: number | null;
+    /**
+     * Summary
+     */
+    summary?: 'auto' | 'concise' | 'detailed' | null;
 };
 
 /**
@@ -1010,11 +2552,224 @@ export type RequestedToolCall = {
 };
 
 /**
- * ServerEntry
+ * RoleModels
+ *
+ * Models for work beside the chat; null takes the model of the chat.
+ */
+export type RoleModels = {
+    /**
+     * Title
+     */
+    title?: string | null;
+    /**
+     * Worker
+     */
+    worker?: string | null;
+};
+
+/**
+ * SearchHit
+ *
+ * A message or a title that has all words of a search.
+ */
+export type SearchHit = {
+    /**
+     * Created At
+     */
+    created_at: string;
+    /**
+     * Message Id
+     */
+    message_id: string | null;
+    /**
+     * Role
+     */
+    role: 'user' | 'assistant' | 'tool' | null;
+    /**
+     * Session Id
+     */
+    session_id: string;
+    /**
+     * Session Title
+     */
+    session_title: string;
+    /**
+     * Snippet
+     */
+    snippet: string;
+};
+
+/**
+ * SearchPage
+ *
+ * Titles first, then messages, the best first.
+ */
+export type SearchPage = {
+    /**
+     * Items
+     */
+    items: Array<SearchHit>;
+    /**
+     * Next Cursor
+     */
+    next_cursor: string | null;
+};
+
+/**
+ * SecretEntry
+ *
+ * What may be told of a secret.
+ */
+export type SecretEntry = {
+    /**
+     * Name
+     */
+    name: string;
+    /**
+     * Readable
+     */
+    readable: boolean;
+    /**
+     * Updated At
+     */
+    updated_at: string;
+    /**
+     * Used By
+     */
+    used_by: Array<string>;
+};
+
+/**
+ * SecretList
+ *
+ * The stored secrets, by name; never their values.
+ */
+export type SecretList = {
+    /**
+     * Items
+     */
+    items: Array<SecretEntry>;
+};
+
+/**
+ * ServerBody
+ *
+ * One server, as it shall be.
+ */
+export type ServerBody = {
+    /**
+     * Call Timeout S
+     */
+    call_timeout_s?: number;
+    /**
+     * Disabled Tools
+     */
+    disabled_tools?: Array<string>;
+    /**
+     * Enabled
+     */
+    enabled?: boolean;
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Title
+     */
+    title?: string;
+    /**
+     * Token
+     */
+    token?: null;
+    /**
+     * Token Env
+     */
+    token_env?: string | null;
+    /**
+     * Token File
+     */
+    token_file?: string | null;
+    /**
+     * Token Secret
+     */
+    token_secret?: string | null;
+    /**
+     * Trust
+     */
+    trust?: 'fleet' | 'third_party';
+    /**
+     * Url
+     */
+    url: string;
+};
+
+/**
+ * ServerConfig
  *
  * One configured server.
  */
-export type ServerEntry = {
+export type ServerConfig = {
+    /**
+     * Call Timeout S
+     */
+    call_timeout_s?: number;
+    /**
+     * Disabled Tools
+     */
+    disabled_tools?: Array<string>;
+    /**
+     * Enabled
+     */
+    enabled?: boolean;
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Title
+     */
+    title?: string;
+    /**
+     * Token Env
+     */
+    token_env?: string | null;
+    /**
+     * Token File
+     */
+    token_file?: string | null;
+    /**
+     * Token Secret
+     */
+    token_secret?: string | null;
+    /**
+     * Trust
+     */
+    trust?: 'fleet' | 'third_party';
+    /**
+     * Url
+     */
+    url: string;
+};
+
+/**
+ * ServerDetail
+ *
+ * One configured server with its tools.
+ */
+export type ServerDetail = {
+    /**
+     * Call Timeout S
+     */
+    call_timeout_s: number;
+    /**
+     * Changed Tools
+     */
+    changed_tools: Array<string>;
+    config: ServerConfig;
+    /**
+     * Disabled Tools
+     */
+    disabled_tools: Array<string>;
     /**
      * Enabled
      */
@@ -1027,6 +2782,23 @@ export type ServerEntry = {
      * Last Error
      */
     last_error: string | null;
+    latency_ms: LatencyMs;
+    /**
+     * Pss Bytes
+     */
+    pss_bytes: number | null;
+    /**
+     * Schema Bytes
+     */
+    schema_bytes: number;
+    /**
+     * Schema Tokens
+     */
+    schema_tokens: number;
+    /**
+     * Sign In
+     */
+    sign_in: 'signed_in' | 'needs_sign_in' | 'not_needed';
     /**
      * Since
      */
@@ -1040,9 +2812,118 @@ export type ServerEntry = {
      */
     title: string;
     /**
+     * Token Source
+     */
+    token_source: string;
+    /**
      * Tool Count
      */
     tool_count: number;
+    /**
+     * Tools
+     */
+    tools: Array<ServerToolEntry>;
+    /**
+     * Tools On
+     */
+    tools_on: number;
+    /**
+     * Tools Total
+     */
+    tools_total: number;
+    /**
+     * Trust
+     */
+    trust: 'fleet' | 'third_party';
+    /**
+     * Url
+     */
+    url: string;
+    /**
+     * Version
+     */
+    version: string | null;
+};
+
+/**
+ * ServerEntry
+ *
+ * One configured server.
+ */
+export type ServerEntry = {
+    /**
+     * Call Timeout S
+     */
+    call_timeout_s: number;
+    /**
+     * Changed Tools
+     */
+    changed_tools: Array<string>;
+    /**
+     * Disabled Tools
+     */
+    disabled_tools: Array<string>;
+    /**
+     * Enabled
+     */
+    enabled: boolean;
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Last Error
+     */
+    last_error: string | null;
+    latency_ms: LatencyMs;
+    /**
+     * Pss Bytes
+     */
+    pss_bytes: number | null;
+    /**
+     * Schema Bytes
+     */
+    schema_bytes: number;
+    /**
+     * Schema Tokens
+     */
+    schema_tokens: number;
+    /**
+     * Sign In
+     */
+    sign_in: 'signed_in' | 'needs_sign_in' | 'not_needed';
+    /**
+     * Since
+     */
+    since: string;
+    /**
+     * State
+     */
+    state: 'connecting' | 'ready' | 'degraded' | 'unavailable' | 'needs_sign_in' | 'disabled' | 'changed';
+    /**
+     * Title
+     */
+    title: string;
+    /**
+     * Token Source
+     */
+    token_source: string;
+    /**
+     * Tool Count
+     */
+    tool_count: number;
+    /**
+     * Tools On
+     */
+    tools_on: number;
+    /**
+     * Tools Total
+     */
+    tools_total: number;
+    /**
+     * Trust
+     */
+    trust: 'fleet' | 'third_party';
     /**
      * Url
      */
@@ -1063,6 +2944,118 @@ export type ServerList = {
      * Items
      */
     items: Array<ServerEntry>;
+    /**
+     * Problems
+     */
+    problems: Array<string>;
+};
+
+/**
+ * ServerListBody
+ *
+ * All servers, as they shall be.
+ */
+export type ServerListBody = {
+    /**
+     * Servers
+     */
+    servers: Array<ServerBody>;
+};
+
+/**
+ * ServerPatch
+ *
+ * What shall be different; fields that are left out stay, null takes a token's source away.
+ */
+export type ServerPatch = {
+    /**
+     * Call Timeout S
+     */
+    call_timeout_s?: number | null;
+    /**
+     * Disabled Tools
+     */
+    disabled_tools?: Array<string> | null;
+    /**
+     * Enabled
+     */
+    enabled?: boolean | null;
+    /**
+     * Title
+     */
+    title?: string | null;
+    /**
+     * Token
+     */
+    token?: null;
+    /**
+     * Token Env
+     */
+    token_env?: string | null;
+    /**
+     * Token File
+     */
+    token_file?: string | null;
+    /**
+     * Token Secret
+     */
+    token_secret?: string | null;
+    /**
+     * Trust
+     */
+    trust?: 'fleet' | 'third_party' | null;
+    /**
+     * Url
+     */
+    url?: string | null;
+};
+
+/**
+ * ServerToolEntry
+ *
+ * One tool of a server.
+ */
+export type ServerToolEntry = {
+    /**
+     * Description
+     */
+    description: string;
+    /**
+     * Enabled
+     */
+    enabled: boolean;
+    /**
+     * Held Back
+     */
+    held_back: boolean;
+    /**
+     * Labels
+     */
+    labels: Array<'read' | 'write' | 'destructive' | 'private' | 'untrusted' | 'egress'>;
+    /**
+     * Level
+     */
+    level: number;
+    /**
+     * Name
+     */
+    name: string;
+    /**
+     * Qualified Name
+     */
+    qualified_name: string;
+    /**
+     * Read Only
+     */
+    read_only: boolean;
+    /**
+     * Schema Tokens
+     */
+    schema_tokens: number;
+    /**
+     * Title
+     */
+    title: string;
 };
 
 /**
@@ -1091,14 +3084,23 @@ export type Session = {
      * Running Turn Id
      */
     running_turn_id?: string | null;
+    settings?: SessionSettingsOutput;
     /**
      * Snippet
      */
     snippet?: string | null;
     /**
+     * Temporary
+     */
+    temporary?: boolean;
+    /**
      * Title
      */
     title: string;
+    /**
+     * Title Source
+     */
+    title_source?: 'first_words' | 'model' | 'owner';
     /**
      * Updated At
      */
@@ -1115,10 +3117,69 @@ export type SessionChange = {
      * Pinned
      */
     pinned?: boolean | null;
+    settings?: SessionSettingsInput | null;
     /**
      * Title
      */
     title?: string | null;
+};
+
+/**
+ * SessionFile
+ *
+ * A session with all its branches, turns, calls and the names of its files.
+ */
+export type SessionFileInput = {
+    /**
+     * Attachments
+     */
+    attachments?: Array<FiledAttachment>;
+    /**
+     * Format
+     */
+    format?: 'flotilla.session';
+    /**
+     * Messages
+     */
+    messages: Array<FiledMessage>;
+    session: FiledSessionInput;
+    /**
+     * Turns
+     */
+    turns?: Array<FiledTurn>;
+    /**
+     * Version
+     */
+    version?: 1;
+};
+
+/**
+ * SessionFile
+ *
+ * A session with all its branches, turns, calls and the names of its files.
+ */
+export type SessionFileOutput = {
+    /**
+     * Attachments
+     */
+    attachments?: Array<FiledAttachment>;
+    /**
+     * Format
+     */
+    format?: 'flotilla.session';
+    /**
+     * Messages
+     */
+    messages: Array<FiledMessage>;
+    session: FiledSessionOutput;
+    /**
+     * Turns
+     */
+    turns?: Array<FiledTurn>;
+    /**
+     * Version
+     */
+    version?: 1;
 };
 
 /**
@@ -1135,6 +3196,50 @@ export type SessionPage = {
      * Next Cursor
      */
     next_cursor: string | null;
+};
+
+/**
+ * SessionSettings
+ *
+ * What the turns of one session do differently.
+ */
+export type SessionSettingsInput = {
+    /**
+     * Disabled Servers
+     */
+    disabled_servers?: Array<string>;
+    /**
+     * Fallback Models
+     */
+    fallback_models?: Array<string> | null;
+    /**
+     * Model
+     */
+    model?: string | null;
+    parameters?: Parameters;
+    provider?: ProviderRoutingInput;
+};
+
+/**
+ * SessionSettings
+ *
+ * What the turns of one session do differently.
+ */
+export type SessionSettingsOutput = {
+    /**
+     * Disabled Servers
+     */
+    disabled_servers?: Array<string>;
+    /**
+     * Fallback Models
+     */
+    fallback_models?: Array<string> | null;
+    /**
+     * Model
+     */
+    model?: string | null;
+    parameters?: Parameters;
+    provider?: ProviderRoutingOutput;
 };
 
 /**
@@ -1299,6 +3404,68 @@ export type StandingApprovals = {
      * Items
      */
     items: Array<StandingApproval>;
+};
+
+/**
+ * Suggestion
+ *
+ * A prompt that the page offers.
+ */
+export type Suggestion = {
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Label
+     */
+    label: string;
+    /**
+     * Text
+     */
+    text: string;
+};
+
+/**
+ * SuggestionList
+ *
+ * All suggestions, in the order they are shown.
+ */
+export type SuggestionList = {
+    /**
+     * Items
+     */
+    items: Array<Suggestion>;
+};
+
+/**
+ * SuggestionOrder
+ *
+ * All ids, in the order in which they shall be shown.
+ */
+export type SuggestionOrder = {
+    /**
+     * Ids
+     */
+    ids: Array<string>;
+};
+
+/**
+ * SystemPrompt
+ *
+ * The owner's text at the head of every system prompt.
+ */
+export type SystemPrompt = {
+    /**
+     * Overridden
+     */
+    overridden: {
+        [key: string]: string;
+    };
+    /**
+     * System Prompt
+     */
+    system_prompt: string | null;
 };
 
 /**
@@ -1754,6 +3921,26 @@ export type ToolCallStarted = {
 };
 
 /**
+ * ToolCounts
+ *
+ * How many models call tools, do not, or do not say.
+ */
+export type ToolCounts = {
+    /**
+     * No
+     */
+    no?: number;
+    /**
+     * Unknown
+     */
+    unknown?: number;
+    /**
+     * Yes
+     */
+    yes?: number;
+};
+
+/**
  * ToolEntry
  *
  * One tool, and what the owner should know of it.
@@ -1825,6 +4012,18 @@ export type ToolList = {
      * Items
      */
     items: Array<ToolEntry>;
+};
+
+/**
+ * ToolSwitch
+ *
+ * Whether models may be offered a tool.
+ */
+export type ToolSwitch = {
+    /**
+     * Enabled
+     */
+    enabled: boolean;
 };
 
 /**
@@ -1959,21 +4158,23 @@ export type TurnFinished = {
 /**
  * TurnSettings
  *
- * What one turn does differently.
+ * What one turn does differently from its session; what is null or left out stays.
  */
 export type TurnSettings = {
     /**
-     * Max Tokens
+     * Disabled Servers
      */
-    max_tokens?: number | null;
+    disabled_servers?: Array<string>;
+    /**
+     * Fallback Models
+     */
+    fallback_models?: Array<string> | null;
     /**
      * Model
      */
     model?: string | null;
-    /**
-     * Temperature
-     */
-    temperature?: number | null;
+    parameters?: Parameters;
+    provider?: ProviderRoutingInput;
 };
 
 /**
@@ -2061,6 +4262,107 @@ export type Uploaded = {
 };
 
 /**
+ * UsageCap
+ *
+ * A limit on what may be spent.
+ */
+export type UsageCap = {
+    /**
+     * Limit Microusd
+     */
+    limit_microusd: number;
+    /**
+     * Remaining Microusd
+     */
+    remaining_microusd: number | null;
+    /**
+     * Spent Microusd
+     */
+    spent_microusd: number | null;
+};
+
+/**
+ * UsageCaps
+ *
+ * Limits that are kept before each request: of one turn, of 24 hours, of 30 days.
+ */
+export type UsageCaps = {
+    day: UsageCap;
+    month: UsageCap;
+    turn: UsageCap;
+};
+
+/**
+ * UsageGroup
+ *
+ * The sums of one day, model, purpose, session, turn or message.
+ */
+export type UsageGroup = {
+    /**
+     * Cached Tokens
+     */
+    cached_tokens: number;
+    /**
+     * Completion Tokens
+     */
+    completion_tokens: number;
+    /**
+     * Cost Microusd
+     */
+    cost_microusd: number;
+    /**
+     * Estimated
+     */
+    estimated: number;
+    /**
+     * Key
+     */
+    key: string;
+    /**
+     * Pending
+     */
+    pending: number;
+    /**
+     * Prompt Tokens
+     */
+    prompt_tokens: number;
+    /**
+     * Reasoning Tokens
+     */
+    reasoning_tokens: number;
+    /**
+     * Requests
+     */
+    requests: number;
+    /**
+     * Title
+     */
+    title?: string | null;
+};
+
+/**
+ * UsagePage
+ *
+ * A page of groups, the sums of the whole period, and how much may still be spent.
+ */
+export type UsagePage = {
+    caps: UsageCaps;
+    /**
+     * Items
+     */
+    items: Array<UsageGroup>;
+    /**
+     * Next Cursor
+     */
+    next_cursor: string | null;
+    /**
+     * Timezone
+     */
+    timezone: string;
+    totals: UsageSums;
+};
+
+/**
  * UsageRecorded
  *
  * What one round cost; money in micro-dollars.
@@ -2101,6 +4403,62 @@ export type UsageRecorded = {
 };
 
 /**
+ * UsageSums
+ *
+ * Sums over requests.
+ */
+export type UsageSums = {
+    /**
+     * Cached Tokens
+     */
+    cached_tokens: number;
+    /**
+     * Completion Tokens
+     */
+    completion_tokens: number;
+    /**
+     * Cost Microusd
+     */
+    cost_microusd: number;
+    /**
+     * Estimated
+     */
+    estimated: number;
+    /**
+     * Pending
+     */
+    pending: number;
+    /**
+     * Prompt Tokens
+     */
+    prompt_tokens: number;
+    /**
+     * Reasoning Tokens
+     */
+    reasoning_tokens: number;
+    /**
+     * Requests
+     */
+    requests: number;
+};
+
+/**
+ * ValueCount
+ *
+ * A value that a filter can take, and how many models would be left.
+ */
+export type ValueCount = {
+    /**
+     * Count
+     */
+    count: number;
+    /**
+     * Value
+     */
+    value: string;
+};
+
+/**
  * WaitingToolCall
  *
  * A call that waits for the owner's decision, or that was approved and has not ended yet.
@@ -2115,4 +4473,116 @@ export type WaitingToolCall = {
      * Status
      */
     status?: 'waiting';
+};
+
+/**
+ * ServerBody
+ *
+ * One server, as it shall be.
+ */
+export type ServerBodyWritable = {
+    /**
+     * Call Timeout S
+     */
+    call_timeout_s?: number;
+    /**
+     * Disabled Tools
+     */
+    disabled_tools?: Array<string>;
+    /**
+     * Enabled
+     */
+    enabled?: boolean;
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Title
+     */
+    title?: string;
+    /**
+     * Token
+     */
+    token?: string | null;
+    /**
+     * Token Env
+     */
+    token_env?: string | null;
+    /**
+     * Token File
+     */
+    token_file?: string | null;
+    /**
+     * Token Secret
+     */
+    token_secret?: string | null;
+    /**
+     * Trust
+     */
+    trust?: 'fleet' | 'third_party';
+    /**
+     * Url
+     */
+    url: string;
+};
+
+/**
+ * ServerListBody
+ *
+ * All servers, as they shall be.
+ */
+export type ServerListBodyWritable = {
+    /**
+     * Servers
+     */
+    servers: Array<ServerBodyWritable>;
+};
+
+/**
+ * ServerPatch
+ *
+ * What shall be different; fields that are left out stay, null takes a token's source away.
+ */
+export type ServerPatchWritable = {
+    /**
+     * Call Timeout S
+     */
+    call_timeout_s?: number | null;
+    /**
+     * Disabled Tools
+     */
+    disabled_tools?: Array<string> | null;
+    /**
+     * Enabled
+     */
+    enabled?: boolean | null;
+    /**
+     * Title
+     */
+    title?: string | null;
+    /**
+     * Token
+     */
+    token?: string | null;
+    /**
+     * Token Env
+     */
+    token_env?: string | null;
+    /**
+     * Token File
+     */
+    token_file?: string | null;
+    /**
+     * Token Secret
+     */
+    token_secret?: string | null;
+    /**
+     * Trust
+     */
+    trust?: 'fleet' | 'third_party' | null;
+    /**
+     * Url
+     */
+    url?: string | null;
 };
