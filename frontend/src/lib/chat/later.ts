@@ -4,6 +4,8 @@ import { createContext } from 'svelte';
 import type { Client } from '../api/client';
 import { Lazy } from '../ui/lazy.svelte';
 
+/** What shows messages and answers: the page starts without it. */
+export const conversation = new Lazy(() => import('./Thread.svelte'));
 export const opened = new Lazy(() => import('./opened'));
 /** What has to do with files. */
 export const filed = new Lazy(() => import('../files/filed'));
