@@ -181,6 +181,8 @@ function added(id: string, tool_call_id: string | null, mime_type = 'image/png')
 		name: id,
 		mime_type,
 		size_bytes: 9,
+		width: 320,
+		height: 200,
 	};
 }
 
@@ -205,6 +207,8 @@ test('files stand below their call, and those of the model in the line', () => {
 		name: 'shot.png',
 		mime: 'image/png',
 		size_bytes: 9,
+		width: 320,
+		height: 200,
 	});
 	turn.rewind();
 	expect(turn.files).toEqual([]);

@@ -383,6 +383,34 @@ def test_a_sound_can_be_played(chat: ChatPage, model: FakeOpenRouter):
     )
 
 
+def test_a_sound_of_a_tool_can_be_played(chat: ChatPage, model: FakeOpenRouter):
+    model.script(calls(Call("toy__sound")), text("Silence."))
+    chat.ask("be quiet")
+    player = chat.turns.last.locator("audio")
+    expect(player).to_have_js_property("error", None)
+    until(lambda: 1 < player.evaluate("sound => sound.duration") < 1.2)
+    assert player.evaluate("async (sound) => { await sound.play(); return !sound.paused; }")
+    until(lambda: player.evaluate("sound => sound.ended"))
+
+
+def test_pictures_stand_in_boxes_of_their_own_size(chat: ChatPage, model: FakeOpenRouter):
+    model.script(calls(Call("toy__image")), text("A pixel."))
+    pick(chat, png("wide.png", width=480, height=120), png("tall.png", width=90, height=300))
+    are_uploaded(chat, 2)
+    chat.ask("look, and draw")
+    for _ in range(2):
+        for name, width, height in (
+            ("wide.png", 240, 60),
+            ("tall.png", 44, 112),
+            ("toy__image.png", 44, 44),
+        ):
+            box = chat.button(f"Open {name}").bounding_box()
+            assert box is not None
+            assert (box["width"], box["height"]) == pytest.approx((width + 2, height + 2), abs=0.6)
+        chat.page.reload()
+        expect(chat.button("Open toy__image.png")).to_be_visible()
+
+
 def test_a_deleted_file_leaves_its_name(chat: ChatPage, model: FakeOpenRouter):
     model.script(text("Seen."))
     pick(chat, png(), REPORT)

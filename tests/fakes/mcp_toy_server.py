@@ -11,6 +11,7 @@ from fastmcp import Context, FastMCP
 from fastmcp.exceptions import ToolError
 from fastmcp.tools import ToolResult
 from mcp.types import (
+    AudioContent,
     ElicitRequest,
     ElicitRequestFormParams,
     ImageContent,
@@ -20,6 +21,8 @@ from mcp.types import (
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tests.fakes import documents
 
 ONE_PIXEL_PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -87,6 +90,12 @@ def _add_plain_tools(server: FastMCP) -> None:
 
 
 def _add_files(server: FastMCP) -> None:
+    @server.tool(annotations=READ_ONLY)
+    def sound() -> ToolResult:
+        """Return a second of silence."""
+        data = base64.b64encode(documents.mp3(frames=40)).decode()
+        return ToolResult(content=[AudioContent(type="audio", data=data, mime_type="audio/mpeg")])
+
     @server.tool(annotations=READ_ONLY)
     def rows(number: int) -> dict[str, list[dict[str, int]]]:
         """Return so many rows."""

@@ -169,7 +169,8 @@ export class ChatTurn {
 	/** Below the call it came from; what the model made stands in the line itself. */
 	#attach(event: EventOf<'attachment_added'>): void {
 		const { attachment_id: id, name, mime_type: mime, size_bytes } = event;
-		const file = { id, name, mime, size_bytes };
+		const { width = null, height = null } = event;
+		const file = { id, name, mime, size_bytes, width, height };
 		if (this.#calls.attached(event.tool_call_id ?? null, file)) return;
 		const last = this.parts.at(-1);
 		if (last?.kind === 'files') last.files = [...last.files, file];

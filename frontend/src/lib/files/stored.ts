@@ -21,7 +21,9 @@ export function openTray(client: Client, owner: TrayOwner): Tray {
 }
 
 export function keepFiles(key: string, files: readonly KeptFile[]): void {
-	const kept = files.map(({ id, name, mime, size_bytes }) => ({ id, name, mime, size_bytes }));
+	const kept = files.map(({ id, name, mime, size_bytes, width, height }) => {
+		return { id, name, mime, size_bytes, width, height };
+	});
 	store(key, kept.length ? JSON.stringify(kept) : null);
 }
 

@@ -5,6 +5,8 @@ import { plural } from './plural';
 export const files = {
 	tray: 'Attached files',
 	list: 'Files',
+	pictures: 'Pictures',
+	sounds: 'Sounds',
 	offline: 'Not uploaded: Flotilla is not answering.',
 	waiting: 'waiting',
 	progress: (fraction: number) => `${Math.floor(100 * fraction)} %`,
@@ -24,6 +26,7 @@ export const files = {
 	deletedFile: (name: string) => (name ? `${name}, deleted` : 'A file, deleted'),
 	loading: 'Loading',
 	fullResult: 'Full result',
+	expires: (days: number) => (days < 1 ? 'expires within a day' : `expires in ${days} d`),
 	viewer: 'Image',
 	close: 'Close',
 	previous: 'Previous image',
