@@ -1,4 +1,4 @@
-"""Settings of the orchestrator: the only reader of the environment and of `.env`."""
+"""Settings of the orchestrator, from the environment and `.env`."""
 
 import os
 from collections.abc import Mapping
@@ -281,12 +281,6 @@ def unknown_variables(env_file: Path = ENV_FILE) -> list[str]:
 _OWN_VARIABLES = FLEET_VARIABLES.union(map(variable_of, Settings.model_fields))
 
 
-def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
-    """Return our environment with `changes`, for a process we start."""
-    inherited = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
-    return inherited | dict(changes)
-
-
 def layer_of(variable: str, env_file: Path = ENV_FILE) -> Layer:
     """Return which layer gives a setting its value."""
     if os.environ.get(variable):
@@ -301,8 +295,3 @@ def _file_values(env_file: Path) -> Mapping[str, str | None]:
 def is_own_variable(name: str) -> bool:
     """Return whether a variable is one of ours: its value is never shown to anybody else."""
     return name.startswith("FLOTILLA_") or name in _OWN_VARIABLES
-
-
-def secret_variable(name: str) -> str | None:
-    """Return a secret from the environment variable that a server's configuration names."""
-    return os.environ.get(name) or None

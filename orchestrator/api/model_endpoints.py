@@ -17,8 +17,9 @@ from orchestrator.domain.model_settings import (
     ModelSettings,
 )
 from orchestrator.domain.values import Value
+from orchestrator.environment import secret_variable
 from orchestrator.errors import Conflict, NotFound
-from orchestrator.settings import is_own_variable, secret_variable
+from orchestrator.settings import is_own_variable
 from orchestrator.store.document_folder import Contents
 from orchestrator.store.vault import Vault
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from orchestrator.attachments.blobs import BlobStore
 from orchestrator.attachments.local_blobs import LocalBlobStore
 from orchestrator.attachments.signing import ContentSigner, OwnAddresses
-from orchestrator.settings import Settings, secret_variable
+from orchestrator.environment import secret_variable
+from orchestrator.settings import Settings
 
 _KEY_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Never
 
-from orchestrator.settings import child_environment
+from orchestrator.environment import child_environment
 
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0

@@ -16,6 +16,7 @@ from orchestrator.domain.model_settings import (
     Parameters,
     ProviderRouting,
 )
+from orchestrator.environment import secret_variable
 from orchestrator.errors import ModelAuthError, ModelError, UnknownEndpoint
 from orchestrator.llm.accounts import generation_usage, key_sentence
 from orchestrator.llm.catalog import ModelCatalog, Shelf
@@ -25,7 +26,7 @@ from orchestrator.llm.model_ids import split_model_id
 from orchestrator.llm.openrouter import OpenRouterClient
 from orchestrator.llm.request import left_out
 from orchestrator.llm.stream import CompletionStream, Target
-from orchestrator.settings import is_own_variable, secret_variable
+from orchestrator.settings import is_own_variable
 
 Named = Mapping[str, ModelEndpoint]
 

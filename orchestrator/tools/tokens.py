@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.domain.servers import ServerConfig
-from orchestrator.settings import secret_variable
+from orchestrator.environment import secret_variable
 
 
 class ServerTokens:

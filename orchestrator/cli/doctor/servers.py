@@ -9,7 +9,8 @@ from orchestrator.cli.doctor.finding import Finding, ok, problem, warn
 from orchestrator.cli.doctor.probe import Refused, Silent, probe
 from orchestrator.cli.doctor.running import Running, ServerSeen
 from orchestrator.domain.servers import ServerConfig
-from orchestrator.settings import Settings, secret_variable
+from orchestrator.environment import secret_variable
+from orchestrator.settings import Settings
 
 TIMEOUT_S = 2.0
 
