@@ -188,14 +188,16 @@ def of_session(conn: Connection, owner_id: str, session_id: str) -> list[Message
 def last_of_turn(conn: Connection, owner_id: str, message_id: str, session_id: str) -> str:
     """Return the message that a reply to `message_id` hangs under: the end of its turn's answer.
 
-    For a message of the owner that is the message itself. Raises NotFound.
+    For a message of the owner, or of no turn, that is the message itself. Raises NotFound.
     """
     place = branches.place_of(conn, owner_id, session_id, message_id)
-    if place.role == "user":
+    if place.role == "user" or place.turn_id is None:
         return place.id
+    below = branches.subtree(owner_id, session_id, message_id)
     return conn.execute(
         select(messages.c.id)
-        .where(messages.c.owner_id == owner_id, messages.c.turn_id == place.turn_id)
+        .join(below, below.c.id == messages.c.id)
+        .where(messages.c.turn_id == place.turn_id)
         .order_by(messages.c.position.desc())
         .limit(1)
     ).scalar_one()

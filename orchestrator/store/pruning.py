@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import CTE, Connection, Text, cast, delete, or_, select
+from sqlalchemy import CTE, Connection, Text, cast, delete, or_, select, update
 
 from orchestrator.errors import Conflict
 from orchestrator.store import attachments, branches, sessions
@@ -15,13 +15,13 @@ def prune(conn: Connection, owner_id: str, session_id: str, message_id: str) -> 
 
     Files that another branch shows stay; the others are left to the reaper. When the branch that is
     shown ends here, its next sibling is shown, else its parent. Raises NotFound, and Conflict while
-    the session is answering and for the result of a tool.
+    the session is answering and for a part of an answer, whose events tell all of it.
     """
     session = sessions.get(conn, owner_id, session_id)
     place = branches.place_of(conn, owner_id, session_id, message_id)
     if session.running_turn_id is not None:
         raise Conflict("This chat is still answering. Wait for the answer, or stop it.")
-    if place.role == "tool":
+    if _is_within_an_answer(conn, owner_id, session_id, place):
         raise Conflict("This is part of an answer: delete the answer.")
     below = branches.subtree(owner_id, session_id, message_id)
     is_shown = session.leaf_message_id in conn.execute(select(below.c.id)).scalars().all()
@@ -34,21 +34,31 @@ def prune(conn: Connection, owner_id: str, session_id: str, message_id: str) -> 
         sessions.move_leaf(conn, owner_id, session_id, leaf)
 
 
+def _is_within_an_answer(
+    conn: Connection, owner_id: str, session_id: str, place: branches.Place
+) -> bool:
+    if place.parent_id is None or place.turn_id is None or place.role == "user":
+        return False
+    above = branches.place_of(conn, owner_id, session_id, place.parent_id)
+    return above.role != "user" and above.turn_id == place.turn_id
+
+
 def _delete_rows(conn: Connection, owner_id: str, session_id: str, below: CTE) -> None:
     """Delete what hangs under the messages first: they are found by them."""
     ids = select(below.c.id)
-    requested = select(messages.c.tool_calls).where(messages.c.id.in_(ids))
-    calls = [
-        call["tool_call_id"] for row in conn.execute(requested).scalars().all() for call in row
-    ]
+    calls = select(messages.c.tool_call_id).where(messages.c.id.in_(ids))
     for table, column in ((approvals, approvals.c.tool_call_id), (tool_calls, tool_calls.c.id)):
         is_of_session = (table.c.owner_id == owner_id, table.c.session_id == session_id)
         conn.execute(delete(table).where(*is_of_session, column.in_(calls)))
     begins = turns.c["user_message_id", "assistant_message_id", "parent_message_id"]
     is_over = or_(*(column.in_(ids) for column in begins))
-    is_here = (turns.c.owner_id == owner_id, turns.c.session_id == session_id)
-    conn.execute(delete(turns).where(*is_here, is_over))
-    conn.execute(delete(messages).where(messages.c.owner_id == owner_id, messages.c.id.in_(ids)))
+    over = (turns.c.owner_id == owner_id, turns.c.session_id == session_id, is_over)
+    is_here = (messages.c.owner_id == owner_id, messages.c.session_id == session_id)
+    # A question that outlives its answer must not name a turn that is gone.
+    left = update(messages).where(*is_here, messages.c.turn_id.in_(select(turns.c.id).where(*over)))
+    conn.execute(left.values(turn_id=None))
+    conn.execute(delete(turns).where(*over))
+    conn.execute(delete(messages).where(*is_here, messages.c.id.in_(ids)))
 
 
 def _files(conn: Connection, owner_id: str, session_id: str) -> set[str]:

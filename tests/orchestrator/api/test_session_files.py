@@ -125,6 +125,31 @@ def test_an_imported_session_goes_on(
     assert sent == ["How many # marks?\n\nTell *me*.", "Two.", "Once more", "Or six.", "Go on"]
 
 
+def test_a_session_whose_answer_was_deleted_can_be_imported(
+    http: httpx2.Client, fake: FakeOpenRouter
+) -> None:
+    fake.script(text("Wrong."))
+    first = say(http, "What is right?")
+    path = f"/api/sessions/{first['session_id']}/messages/{first['assistant_message_id']}"
+    assert http.delete(path).status_code == 204
+    file = exported(http, first["session_id"])
+    assert [message["turn_id"] for message in file["messages"]] == [None]
+    assert http.post("/api/sessions/import", json=file).status_code == 201
+
+
+def test_a_reply_to_an_answer_of_no_turn_stays_in_its_session(
+    http: httpx2.Client, fake: FakeOpenRouter
+) -> None:
+    asked, answered = message(1), message(2, role="assistant", parent_id="m1", content="Mine.")
+    file = file_of(asked, answered, session={"leaf_message_id": "m2"})
+    first, _ = (http.post("/api/sessions/import", json=file).json()["id"] for _ in range(2))
+    answer = http.get(f"/api/sessions/{first}/messages").json()["items"][1]
+    fake.script(text("Yes."))
+    say(http, "Is it?", session_id=first, parent_message_id=answer["id"])
+    items = http.get(f"/api/sessions/{first}/messages").json()["items"]
+    assert [item["content"] for item in items] == ["x", "Mine.", "Is it?", "Yes."]
+
+
 def test_markdown_has_the_branch_that_is_shown_with_its_calls_folded(
     http: httpx2.Client, session_id: str
 ) -> None:

@@ -128,10 +128,12 @@ async def test_a_branch_of_thousands_is_deleted_and_read_in_pages(tree: Tree) ->
 async def test_the_result_of_a_tool_goes_with_the_answer_that_asked_for_it(tree: Tree) -> None:
     question = await tree.say("question")
     await tree.database.write(_answer_with_tool, tree.session_id, question)
-    answer, result = (await tree.page())[0][1:]
+    answer, result, _ = (await tree.page())[0][1:]
     assert result.tool_call.text == "the tool said marzipan"
     with pytest.raises(Conflict, match="part of an answer"):
         await tree.prune(result.id)
+    with pytest.raises(Conflict, match="part of an answer"):
+        await tree.prune("msg_end")
     assert await _found(tree, "marzipan") == 1
     await tree.prune(answer.id)
     assert await tree.shown() == ["question"]
@@ -194,4 +196,7 @@ def _answer_with_tool(conn: Connection, session_id: str, question: str) -> None:
         conn, ANN, parent_id="msg_answer", tool_call_ids=["call_1"], **place
     )
     tool_calls.finish(conn, ANN, "call_1", ToolResult("done", "the tool said marzipan"), 5)
-    sessions.move_leaf(conn, ANN, session_id, leaf)
+    messages.insert_assistant(
+        conn, ANN, message_id="msg_end", parent_id=leaf, text="So it is.", complete=True, **place
+    )
+    sessions.move_leaf(conn, ANN, session_id, "msg_end")
