@@ -1,7 +1,7 @@
 /** What is on the page of an owner who is signed in: the open chat, the list, the fleet. */
 
 import type { Api } from '../lib/api/api';
-import type { ModelSettings } from '../lib/api/types';
+import type { ModelSettingsInForce } from '../lib/api/types';
 import { Inbox } from '../lib/approvals/inbox.svelte';
 import { Drafts } from '../lib/chat/draft.svelte';
 import type { SessionListener } from '../lib/chat/listener';
@@ -22,7 +22,7 @@ export class Desk {
 	readonly fleet: Fleet;
 	readonly inbox: Inbox;
 	session: ChatSession;
-	modelSettings = $state.raw<ModelSettings | null>(null);
+	modelSettings = $state.raw<ModelSettingsInForce | null>(null);
 	readonly #api: Api;
 	readonly #announcer: Announcer;
 	readonly #announced = new Set<string>();

@@ -8,7 +8,7 @@ import type {
 	ChatRequest,
 	JsonObject,
 	MessagePage,
-	ModelSettings,
+	ModelSettingsInForce,
 	Owner,
 	ServerEntry,
 	ServerList,
@@ -42,7 +42,7 @@ export class Api {
 		return this.client.json('POST', '/api/auth/sign-out');
 	}
 
-	modelSettings(): Promise<ModelSettings> {
+	modelSettings(): Promise<ModelSettingsInForce> {
 		return this.client.json('GET', '/api/settings/model');
 	}
 

@@ -17,7 +17,7 @@ export type {
 	ChatRequest,
 	Message,
 	MessagePage,
-	ModelSettings,
+	ModelSettingsInForce,
 	Owner,
 	RequestedToolCall,
 	ServerEntry,
