@@ -6,9 +6,10 @@ are not in it, nor what a provider needs to continue its own reasoning.
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from orchestrator.domain.chat import (
@@ -23,7 +24,18 @@ from orchestrator.domain.tools import Effect, ToolCallStatus
 from orchestrator.domain.values import Value
 
 Key = Annotated[str, Field(min_length=1, max_length=200)]
-Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+
+
+def _is_a_time(value: str) -> str:
+    datetime.fromisoformat(value)
+    return value
+
+
+Moment = Annotated[
+    str,
+    Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
+    AfterValidator(_is_a_time),
+]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 _Problem = tuple[tuple[str | int, ...], str]
 
@@ -159,7 +171,9 @@ def _tree_problems(messages: Sequence[FiledMessage]) -> list[_Problem]:
         call = message.tool_call
         if (call is not None) != (message.role == "tool"):
             problems.append(((*place, "tool_call"), "belongs to messages of role tool, and to all"))
-        elif call is not None and call.tool_call_id not in requested - answered:
+        elif call is not None and (
+            call.tool_call_id not in requested or call.tool_call_id in answered
+        ):
             why = "names no call that an earlier message asked for, or one that has its result"
             problems.append(((*place, "tool_call", "tool_call_id"), why))
         for index, request in enumerate(message.tool_calls):

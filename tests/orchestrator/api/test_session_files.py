@@ -206,10 +206,20 @@ TURN = {"id": "t1", "user_message_id": None, "assistant_message_id": "m1", "stat
         (file_of(message(1, turn_id="turn_foreign")), "messages.0.turn_id"),
         (file_of(message(1, role="system")), "messages.0.role"),
         (file_of(message(1, created_at="yesterday")), "messages.0.created_at"),
+        (file_of(message(1, created_at="2026-02-30T10:30:00.000Z")), "messages.0.created_at"),
         (file_of(message(1, role="tool")), "messages.0.tool_call"),
         (
             file_of(message(1, role="tool", turn_id="t1", tool_call=RESULT), turns=[TURN]),
             "messages.0.tool_call.tool_call_id",
+        ),
+        (
+            file_of(
+                message(1, role="assistant", tool_calls=[CALL]),
+                message(2, role="tool", turn_id="t1", tool_call=RESULT),
+                message(3, role="tool", turn_id="t1", tool_call=RESULT),
+                turns=[TURN],
+            ),
+            "messages.2.tool_call.tool_call_id",
         ),
         (
             file_of(message(1, role="assistant", tool_calls=[CALL, CALL])),
