@@ -30,6 +30,7 @@ class Documents:
         self._changing = asyncio.Lock()
         self._listeners: list[Listener] = []
         self._problems: tuple[str, ...] = ()
+        self._why_not_followed: str | None = None
 
     @property
     def current(self) -> Contents:
@@ -39,7 +40,9 @@ class Documents:
     @property
     def problems(self) -> tuple[str, ...]:
         """Which edits by hand were not taken over, in sentences; empty once the next one was."""
-        return self._problems
+        if self._why_not_followed is None:
+            return self._problems
+        return (*self._problems, self._why_not_followed)
 
     def subscribe(self, listener: Listener) -> None:
         """Have `listener` called after each change, before who made it is answered."""
@@ -57,8 +60,17 @@ class Documents:
         """Look once a second whether somebody edited a document, and put it in force."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            if self._folder.stamp() != self._stamp:
-                await asyncio.shield(asyncio.ensure_future(self._change(lambda now: now)))
+            try:
+                if self._folder.stamp() != self._stamp:
+                    await asyncio.shield(asyncio.ensure_future(self._change(lambda now: now)))
+            except (OSError, StorageFull) as error:
+                # It lasts until somebody mends it, and whoever does wants to be seen.
+                why = f"Edits by hand are not seen. {error}"
+                if why != self._why_not_followed:
+                    logger.error("documents_not_followed why=%s", error)  # noqa: TRY400
+                self._why_not_followed = why
+            else:
+                self._why_not_followed = None
 
     async def _change(self, function: Callable[[Contents], Contents]) -> Contents:
         async with self._changing:
@@ -89,6 +101,8 @@ class Documents:
                 self._stamp = self._folder.stamp()
                 return new
         except OSError as error:
+            where = "" if error.filename is None else f": {error.filename}"
             raise StorageFull(
-                f"The settings could not be written ({error.strerror}); nothing has changed."
+                f"The settings could not be read or written ({error.strerror}{where}); nothing has "
+                "changed. Mend that, then try again."
             ) from error

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.domain.model_settings import ModelSettings
 from orchestrator.domain.presets import Suggestion, SuggestionsDocument
 from orchestrator.domain.servers import ServerConfig, ServersDocument
-from orchestrator.errors import Conflict
+from orchestrator.errors import Conflict, StorageFull
 from orchestrator.store.document_folder import Contents, DocumentFolder
 from orchestrator.store.documents import Documents
 
@@ -105,6 +105,28 @@ async def test_edits_are_found_without_being_asked_for(folder):
         await seen.wait()
     following.cancel()
     assert documents.current.model_settings.model == "by/hand"
+
+
+async def test_a_document_that_cannot_be_read_is_said_and_the_edit_that_mends_it_is_seen(folder):
+    documents = Documents(folder.folder)
+    path = folder.path("model_settings")
+    path.unlink()
+    path.mkdir()
+    following = asyncio.create_task(documents.follow())
+    async with asyncio.timeout(10):
+        while not documents.problems:
+            assert not following.done()
+            await asyncio.sleep(0.05)
+        assert "model_settings.json" in documents.problems[0]
+        with pytest.raises(StorageFull, match=r"Is a directory.*model_settings\.json.*Mend that"):
+            await documents.change(lambda _now: AFTER)
+        assert documents.current == BEFORE
+        path.rmdir()
+        path.write_text('{"model": "by/hand"}')
+        while documents.current.model_settings.model != "by/hand" or documents.problems:
+            assert not following.done()
+            await asyncio.sleep(0.05)
+    following.cancel()
 
 
 async def test_of_changes_at_once_none_is_lost(folder):
