@@ -61,7 +61,7 @@ from orchestrator.store.audit import acting_as
 from orchestrator.store.database import Database
 from orchestrator.store.document_folder import Contents
 from orchestrator.store.documents import Documents
-from orchestrator.store.in_force import document_layer, environment_layers
+from orchestrator.store.in_force import environment_layers, lasting_layers
 from orchestrator.store.migrate import migrate
 from orchestrator.store.vault import Vault
 from orchestrator.tools.addresses import AddressRule
@@ -237,7 +237,7 @@ def _aggregator(
 def _chat_settings(settings: Settings, documents: Documents) -> ChatSettings:
     by_environment = environment_layers(settings)
     return ChatSettings(
-        model_layers=lambda: (*by_environment, document_layer(documents.current.model_settings)),
+        model_layers=lambda: lasting_layers(by_environment, documents.current.model_settings),
         timezone=settings.timezone,
         limits=TurnLimits(
             max_rounds=settings.turn_max_rounds,

@@ -18,10 +18,10 @@ from orchestrator.store.in_force import (
     KEYS,
     PRACTICE_MODEL,
     InForce,
-    document_layer,
     environment_layers,
     in_force,
     is_practising,
+    lasting_layers,
 )
 from orchestrator.store.json_file import why
 
@@ -124,7 +124,7 @@ def _model_settings(settings: Settings, env_file: Path) -> InForce:
             f"{path} cannot be used ({why(error)}). A running assistant keeps what it read last."
         ) from None
     layers = environment_layers(settings, lambda variable: layer_of(variable, env_file))
-    return in_force((*layers, document_layer(document)))
+    return in_force(lasting_layers(layers, document))
 
 
 def text_of(value: Any) -> str:

@@ -120,6 +120,26 @@ def document_layer(document: ModelSettings) -> SettingsLayer:
     return SettingsLayer(DOCUMENT, _said(document))
 
 
+def lasting_layers(
+    environment: Iterable[SettingsLayer], document: ModelSettings
+) -> tuple[SettingsLayer, ...]:
+    """Return the layers that count for all sessions.
+
+    The practice model stands in for OpenRouter: it does not beat a model that the document has at
+    an endpoint of the owner's.
+    """
+    layers = (*environment, document_layer(document))
+    if (document.model or "").partition(":")[0] not in document.endpoints:
+        return layers
+    return tuple(_without_practice(layer) for layer in layers)
+
+
+def _without_practice(layer: SettingsLayer) -> SettingsLayer:
+    if layer.says.get("model") != PRACTICE_MODEL:
+        return layer
+    return SettingsLayer(layer.name, {key: layer.says[key] for key in layer.says if key != "model"})
+
+
 def session_layer(settings: SessionSettings) -> SettingsLayer:
     """Return what a session does differently."""
     return SettingsLayer("session", _said(settings))

@@ -12,11 +12,14 @@ from orchestrator.store.in_force import (
     FIELDS_OF_VARIABLES,
     KEYS,
     OPENROUTER_URL,
+    PRACTICE_MODEL,
     LayerName,
+    SettingsLayer,
     document_layer,
     environment_layers,
     in_force,
     is_practising,
+    lasting_layers,
     session_layer,
     turn_layer,
 )
@@ -152,3 +155,17 @@ def test_the_practice_model_answers_while_there_is_nobody_to_ask(key, url, pract
     secret = SecretStr(key) if key else None
     settings = Settings(openrouter_api_key=secret, openrouter_base_url=url)
     assert is_practising(settings) is practising
+
+
+@pytest.mark.parametrize(
+    ("chosen", "answers"),
+    [("home:qwen3", "home:qwen3"), ("author/model", PRACTICE_MODEL), (None, PRACTICE_MODEL)],
+)
+def test_the_practice_model_stands_in_for_openrouter_only(chosen, answers):
+    practising = SettingsLayer(
+        "environment", {"model": PRACTICE_MODEL, "system_prompt": "Be brief."}
+    )
+    home = {"home": {"base_url": "http://127.0.0.1:11434/v1"}}
+    document = ModelSettings.model_validate({"model": chosen, "endpoints": home})
+    found = in_force(lasting_layers((practising,), document))
+    assert (found.model, found.system_prompt) == (answers, "Be brief.")
