@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 
 from orchestrator.errors import ModelError, ModelUnavailable
-from orchestrator.llm.accumulator import microusd
+from orchestrator.llm.accumulator import microusd, token_count
 from orchestrator.llm.body import error_in, read_body
 from orchestrator.llm.chunks import Raw, is_object
 from orchestrator.llm.deltas import Usage
@@ -102,4 +102,5 @@ def _decimal(value: Any) -> Decimal | None:
 
 def _tokens(data: Raw, *names: str) -> int:
     counts = (data.get(name) for name in names)
-    return next((count for count in counts if isinstance(count, int) and count >= 0), 0)
+    told = (count for count in counts if isinstance(count, int) and count >= 0)
+    return token_count(next(told, None))

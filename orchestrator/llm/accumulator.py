@@ -5,7 +5,14 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from orchestrator.domain.model_settings import Price
-from orchestrator.llm.chunks import Choice, Chunk, MessagePart, UsageReport, is_object
+from orchestrator.llm.chunks import (
+    Choice,
+    Chunk,
+    Count,
+    MessagePart,
+    UsageReport,
+    is_object,
+)
 from orchestrator.llm.deltas import (
     Completion,
     Delta,
@@ -20,6 +27,7 @@ from orchestrator.llm.tool_calls import ToolCallFragments
 _MICRO = Decimal(1_000_000)
 _MAX_COST = Decimal(1_000_000)
 """No request costs a million dollars: more than that is a broken report."""
+_MAX_TOKENS = 10**12
 
 
 class Accumulator:
@@ -159,7 +167,8 @@ def _reasoning_text(part: MessagePart) -> str:
 
 def _usage(report: UsageReport, price: Price | None) -> Usage:
     prompt, completion = report.prompt_tokens_details, report.completion_tokens_details
-    prompt_tokens, completion_tokens = report.prompt_tokens or 0, report.completion_tokens or 0
+    prompt_tokens = token_count(report.prompt_tokens)
+    completion_tokens = token_count(report.completion_tokens)
     dollars = report.cost
     if price is not None:
         dollars = (prompt_tokens * price.prompt + completion_tokens * price.completion) / _MICRO
@@ -167,11 +176,16 @@ def _usage(report: UsageReport, price: Price | None) -> Usage:
     return Usage(
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
-        reasoning_tokens=(completion.reasoning_tokens if completion else None) or 0,
-        cached_tokens=(prompt.cached_tokens if prompt else None) or 0,
+        reasoning_tokens=token_count(completion.reasoning_tokens if completion else None),
+        cached_tokens=token_count(prompt.cached_tokens if prompt else None),
         cost_microusd=cost_microusd or 0,
         is_priced=cost_microusd is not None,
     )
+
+
+def token_count(told: Count) -> int:
+    """Return what upstream says as a number that can be stored."""
+    return int(min(max(told or 0, 0), _MAX_TOKENS))
 
 
 def microusd(dollars: Decimal) -> int | None:

@@ -63,23 +63,27 @@ class Choice(msgspec.Struct):
     error: Any = None
 
 
+Count = int | float | None
+"""Some gateways write whole numbers with a point."""
+
+
 class PromptDetails(msgspec.Struct):
     """Where the prompt's tokens came from."""
 
-    cached_tokens: int | None = None
+    cached_tokens: Count = None
 
 
 class CompletionDetails(msgspec.Struct):
     """What the answer's tokens were spent on."""
 
-    reasoning_tokens: int | None = None
+    reasoning_tokens: Count = None
 
 
 class UsageReport(msgspec.Struct):
     """Tokens and cost; `cost` in dollars, read exactly as its decimal digits stand."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Count = None
+    completion_tokens: Count = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
     cost: Decimal | None = None

@@ -304,6 +304,10 @@ async def test_what_a_generation_cost_is_asked_later(house: House, fake: FakeOpe
     fake.unknown_generations.add("gen-8")
 
     assert await house.llm.generation_cost(SCRIPT_MODEL, "gen-7") == Usage(20, 9, 3, 4, 13)
+    fake.generations["gen-9"] = {"native_tokens_prompt": 2**63, "total_cost": 0.1}
+    assert await house.llm.generation_cost(SCRIPT_MODEL, "gen-9") == Usage(
+        10**12, cost_microusd=100_000
+    )
     assert await house.llm.generation_cost(SCRIPT_MODEL, "gen-8") is None
     assert await house.llm.generation_cost("together:m", "cmpl-1") is None
 

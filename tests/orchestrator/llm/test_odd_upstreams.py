@@ -58,6 +58,20 @@ async def test_a_cost_that_nobody_can_have_meant_is_not_known(cost: str) -> None
     assert completion.usage == Usage(prompt_tokens=1, is_priced=False)
 
 
+@pytest.mark.parametrize(
+    ("told", "tokens"), [("5.0", 5), ("-5", 0), ("null", 0), ("9" * 30, 10**12), ("1e300", 10**12)]
+)
+async def test_odd_counts_of_tokens_are_numbers_that_can_be_stored(told: str, tokens: int) -> None:
+    usage = (
+        b'data: {"choices": [], "usage": {"prompt_tokens": %s, "cost": 0.1}}\n\n' % told.encode()
+    )
+    _, completion, error = await collect_raw(
+        SSE_HEAD + sse({"content": "Fine."}) + usage + DONE,
+    )
+    assert error is None
+    assert completion.usage == Usage(prompt_tokens=tokens, cost_microusd=100_000)
+
+
 async def test_unknown_fields_and_nulls_are_passed_over() -> None:
     odd = {"choices": None, "usage": None, "id": None, "novelty": [1], "error": None}
     event = b"data: " + json.dumps(odd).encode() + b"\n\n"
