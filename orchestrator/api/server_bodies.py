@@ -132,8 +132,6 @@ class ServerRules:
                 yield "url", why
             if server.token_file is not None:
                 yield "token_file", "is for servers of the fleet; use token_env or token_secret"
-        elif server.token_file not in (None, f"tokens/{server.id}"):
-            yield "token_file", f"must be 'tokens/{server.id}' or null"
         given = [field for field in _SOURCES if getattr(server, field) is not None]
         if len(given) > 1:
             yield given[-1], f"comes beside {given[0]}; a token has one source"

@@ -6,12 +6,12 @@ Names and ranges of parameters are those of OpenRouter's chat completions API.
 import json
 from decimal import Decimal
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator
 
 from orchestrator.domain.servers import NAME_OF_SECRET
 from orchestrator.domain.values import Value
+from orchestrator.domain.web_address import check_web_address
 
 ModelId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
 """`author/model` at OpenRouter, or `endpoint:model` at a named endpoint."""
@@ -106,7 +106,7 @@ class ModelEndpoint(Value):
     title: Annotated[str, Field(max_length=80)] = ""
     base_url: Annotated[str, Field(max_length=2048)]
     """Up to and including `/v1`."""
-    api_key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,127}$")] | None = None
     """Environment variable that holds the key."""
     api_key_secret: Annotated[str, Field(pattern=NAME_OF_SECRET)] | None = None
     """Name of the secret in the vault that is the key."""
@@ -116,11 +116,9 @@ class ModelEndpoint(Value):
     @field_validator("base_url")
     @classmethod
     def _is_a_base_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an http:// or https:// address with a host")
-        if parts.username is not None or parts.password is not None or parts.query:
-            raise ValueError("must not hold a user, password or query")
+        parts = check_web_address(value)
+        if parts.query or parts.fragment:
+            raise ValueError("must not hold a query or fragment")
         return value.rstrip("/")
 
 

@@ -1,13 +1,26 @@
 """What a user configures about one server, and the document that holds all of them."""
 
-from pathlib import PurePosixPath
-from typing import Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from orchestrator.domain.web_address import check_web_address
 
 NAME_OF_SECRET = r"^[a-z0-9][a-z0-9_.-]{0,63}$"  # noqa: S105 - a pattern
 """What a secret of the vault may be called."""
+OF_THE_TERMINAL = "cli"
+"""The file in `tokens/` that holds the owner's own token, so that no server may be called so."""
+ToolNames = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], Field(max_length=1000)
+]
+"""Names of tools as their server uses them."""
 Trust = Literal["fleet", "third_party"]
 """`fleet`: our own server, its policy is believed. `third_party`: nothing it says is."""
 
@@ -24,14 +37,13 @@ class ServerConfig(BaseModel):
     enabled: bool = True
     trust: Trust = "third_party"
     token_file: str | None = None
-    """Path relative to the data directory of a file that holds the bearer token."""
-    token_env: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]*$")
+    """`tokens/ID`, relative to the data directory: the file that holds the bearer token."""
+    token_env: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]{0,127}$")
     """Environment variable that holds the bearer token."""
     token_secret: str | None = Field(default=None, pattern=NAME_OF_SECRET)
     """Name of the secret in the vault that is the bearer token."""
     call_timeout_s: float = Field(default=30, gt=0, le=3600)
-    disabled_tools: tuple[str, ...] = ()
-    """Names as the server itself uses them."""
+    disabled_tools: ToolNames = ()
 
     @field_validator("id")
     @classmethod
@@ -42,23 +54,25 @@ class ServerConfig(BaseModel):
             )
         return value
 
+    @field_validator("id")
+    @classmethod
+    def _is_no_name_of_our_own(cls, value: str) -> str:
+        if value == OF_THE_TERMINAL:
+            raise ValueError("is taken by the terminal; choose another")
+        return value
+
     @field_validator("url")
     @classmethod
     def _is_an_http_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an http:// or https:// address with a host")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("must not hold a user or password; use token_file or token_env")
+        check_web_address(value)
         return value
 
     @field_validator("token_file")
     @classmethod
-    def _stays_in_the_data_directory(cls, value: str | None) -> str | None:
-        if value is not None:
-            path = PurePosixPath(value)
-            if path.is_absolute() or ".." in path.parts or "\\" in value or "\0" in value:
-                raise ValueError("must be a path inside the data directory")
+    def _is_its_own(cls, value: str | None, info: ValidationInfo) -> str | None:
+        server_id = info.data.get("id", "ID")
+        if value not in (None, f"tokens/{server_id}"):
+            raise ValueError(f"must be 'tokens/{server_id}' or null")
         return value
 
     @property

@@ -18,7 +18,7 @@ from orchestrator.tools.failures import ExchangeFailed
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Returns the addresses of a host, for a port. Raises OSError when it has none."""
+"""Returns the addresses of a host, for a port. Raises OSError or UnicodeError when it has none."""
 
 _LOCAL_NAMES = ("localhost", "local", "internal", "home.arpa")
 """Names that mean this machine or this network, with all below them."""
@@ -35,7 +35,7 @@ async def look_up(host: str, port: int) -> list[str]:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[str]] = loop.create_future()
 
-    def settle(addresses: list[str], error: OSError | None) -> None:
+    def settle(addresses: list[str], error: Exception | None) -> None:
         if answer.done():
             return
         if error is not None:
@@ -45,11 +45,11 @@ async def look_up(host: str, port: int) -> list[str]:
 
     def ask() -> None:
         addresses: list[str] = []
-        failure: OSError | None = None
+        failure: OSError | UnicodeError | None = None
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a name that cannot be asked for, too
             failure = error
         with suppress(RuntimeError):  # The loop has closed, so nobody waits any more.
             loop.call_soon_threadsafe(settle, addresses, failure)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from orchestrator.domain.servers import ServerConfig
 from orchestrator.environment import secret_variable
+from orchestrator.settings import is_own_variable
+from orchestrator.tools.failures import ExchangeFailed
 
 
 class ServerTokens:
@@ -17,8 +19,17 @@ class ServerTokens:
         self._secret = secret
 
     def __call__(self, config: ServerConfig) -> str | None:
-        """Return the token, or None when there is none (yet)."""
+        """Return the token, or None when there is none (yet).
+
+        Raises ExchangeFailed when a document that was edited by hand names a secret of our own.
+        """
         if config.token_env is not None:
+            if is_own_variable(config.token_env):
+                raise ExchangeFailed(
+                    "auth",
+                    f"{config.token_env} is Flotilla's own and is shown to no server; "
+                    "give token_env another name",
+                )
             return secret_variable(config.token_env)
         if config.token_secret is not None:
             return self._secret(config.token_secret)

@@ -29,11 +29,11 @@ def trails() -> Iterator[dict[str, AuditTrail]]:
 def door(tmp_path: Path, trails: dict[str, AuditTrail]) -> Iterator[Door]:
     tokens = tmp_path / "data" / "tokens"
     tokens.mkdir(parents=True)
-    for name in trails:
+    for name in (*trails, "off"):
         (tokens / name).write_text(TOKEN)
     servers = [trail.document(name) for name, trail in trails.items()]
     third = {"id": "third", "url": "http://127.0.0.1:9/mcp", "trust": "third_party"}
-    off = {**trails["mail"].document("off"), "enabled": False, "token_file": "tokens/mail"}
+    off = {**trails["mail"].document("off"), "enabled": False}
     with whole_house(tmp_path, [*servers, third, off]) as running:
         yield running
 

@@ -232,3 +232,9 @@ def _certificate(path: Path, name: str) -> str:
     )
     path.write_bytes(private + pem)
     return pem.decode()
+
+
+async def test_a_name_that_cannot_be_asked_for_is_answered_at_once():
+    async with asyncio.timeout(2):
+        with pytest.raises(ExchangeFailed, match="cannot be found"):
+            await AddressRule().addresses_of(f"{'a' * 64}.example", 80)
