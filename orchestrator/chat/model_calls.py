@@ -21,6 +21,7 @@ from orchestrator.chat.estimating import (
     prices_of,
     prompt_tokens,
 )
+from orchestrator.chat.noting import Noting
 from orchestrator.chat.settling import Settler
 from orchestrator.domain.ids import new_id
 from orchestrator.errors import FlotillaError
@@ -68,6 +69,8 @@ class ModelCall:
         self.reservation = reservation
         self.is_stored = False
         """Set it once the transaction of `store` has been committed."""
+        self.is_noted = False
+        """Whether rows may be stored already, from while the answer was coming."""
         self._charge = charge
         self._request = request
         self._prices = prices
@@ -80,13 +83,21 @@ class ModelCall:
         return self.stream.completion
 
     @property
+    def is_told(self) -> bool:
+        """Whether the answer has come so far that its cost is known."""
+        return self.is_stored or self.completion.usage is not None
+
+    @property
     def cost_microusd(self) -> int:
         """What the request has cost, as far as it is known."""
         return sum(row.cost_microusd for row in self.rows())
 
     def store(self, conn: Connection, message_id: str | None = None) -> None:
         """Record the cost together with what else the transaction stores."""
-        usage.record(conn, self._charge.owner_id, self.rows(message_id))
+        rows = self.rows(message_id)
+        if self.is_noted:
+            usage.forget_unsettled(conn, self._charge.owner_id, [row.id for row in rows])
+        usage.record(conn, self._charge.owner_id, rows)
 
     def rows(self, message_id: str | None = None) -> list[UsageRow]:
         """Return one row for each answer that began; the same ids each time."""
@@ -170,7 +181,11 @@ class ModelCalls:
             sent = _shortened(request, reservation.max_tokens)
             async with self._llm.stream(sent) as stream:
                 call = ModelCall(charge, sent, reservation, prices, before, stream)
-                yield call
+                noting = Noting(self._database, self._settler, charge.owner_id, call)
+                try:
+                    yield call
+                finally:
+                    await noting.end()
         finally:
             await self._close(reservation, charge, call)
 
@@ -179,8 +194,8 @@ class ModelCalls:
     ) -> None:
         rows = call.rows() if call else []
         try:
-            if rows and not (call and call.is_stored):
-                await self._record(charge.owner_id, rows)
+            if call and rows and not call.is_stored:
+                await self._record(charge.owner_id, call)
         finally:
             cost = sum(row.cost_microusd for row in rows)
             self._budget.settle(reservation, cost)
@@ -189,10 +204,11 @@ class ModelCalls:
             if any(row.state == "pending" for row in rows):
                 self._settler.wake()
 
-    async def _record(self, owner_id: str, rows: list[UsageRow]) -> None:
+    async def _record(self, owner_id: str, call: ModelCall) -> None:
         try:
-            await self._database.write(usage.record, owner_id, rows)
+            await self._database.write(call.store)
         except (FlotillaError, SQLAlchemyError):
+            rows = call.rows()
             logger.exception("usage_not_stored rows=%s", len(rows))
             self._settler.store_later(owner_id, rows)
 

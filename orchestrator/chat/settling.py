@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Never
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.chat.budget import Budget
 from orchestrator.domain.times import utc_now
@@ -45,11 +47,20 @@ class Settler:
         self._clock = clock
         self._asked_at: dict[str, datetime] = {}
         self._unstored: list[tuple[str, list[UsageRow]]] = []
+        self._held: set[str] = set()
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
         """Note that there may be something new to settle."""
         self._woken.set()
+
+    def hold(self, row_ids: Iterable[str]) -> None:
+        """Do not ask for these: their answers are still coming."""
+        self._held.update(row_ids)
+
+    def release(self, row_ids: Iterable[str]) -> None:
+        """Ask for them, too, from now on."""
+        self._held.difference_update(row_ids)
 
     def store_later(self, owner_id: str, rows: list[UsageRow]) -> None:
         """Keep rows that the disk refused, and try to store them again."""
@@ -60,7 +71,11 @@ class Settler:
         """Settle for as long as the process lives; asks nobody while nothing is pending."""
         while True:
             self._woken.clear()
-            wait_s = await self.settle_due()
+            try:
+                wait_s = await self.settle_due()
+            except SQLAlchemyError:
+                logger.exception("usage_not_settled")
+                wait_s = _STORE_AGAIN_S
             try:
                 async with asyncio.timeout(wait_s):
                     await self._woken.wait()
@@ -70,7 +85,8 @@ class Settler:
     async def settle_due(self) -> float | None:
         """Settle what is due; return in how many seconds something will be, None for never."""
         await self._store_unstored()
-        rows = await self._database.read(usage.pending)
+        pending = await self._database.read(usage.pending)
+        rows = [row for row in pending if row.id not in self._held]
         self._asked_at = {row.id: at for row in rows if (at := self._asked_at.get(row.id))}
         now = self._clock()
         due = [row for row in rows if self._due_at(row) <= now]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import now_rfc3339
@@ -79,6 +79,12 @@ def record(conn: Connection, owner_id: str, rows: Sequence[UsageRow]) -> None:
                 for row in rows
             ],
         )
+
+
+def forget_unsettled(conn: Connection, owner_id: str, row_ids: Sequence[str]) -> None:
+    """Delete those of the rows that nobody has settled, before better ones are stored."""
+    is_meant = (usage.c.owner_id == owner_id, usage.c.id.in_(row_ids), usage.c.state != "final")
+    conn.execute(delete(usage).where(*is_meant))
 
 
 def cost_since(conn: Connection, owner_id: str, moments: Sequence[str]) -> list[int]:

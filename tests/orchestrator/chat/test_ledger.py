@@ -1,5 +1,6 @@
 """What every request cost: also of those whose answer broke, was stopped, or was tried again."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Row, select
 
+from orchestrator.chat import noting
 from orchestrator.chat.budget import Budget, Caps
 from orchestrator.chat.model_calls import Charge, ModelCalls
 from orchestrator.chat.settling import TRIES_AT_S, Settler
@@ -186,6 +188,49 @@ async def test_a_request_whose_process_died_is_in_the_ledger_as_an_estimate(
         assert (half.state, half.cost_microusd, half.turn_id) == ("estimated", 330, second.id)
         assert half.message_id == second.assistant_message_id
         assert half.completion_tokens == 2
+
+
+async def noted(chat: Chat) -> Row[Any]:
+    """Return the first row of the ledger once it is there."""
+    async with asyncio.timeout(10):
+        while True:
+            if rows := await ledger(chat):
+                return rows[0]
+            await asyncio.sleep(0.01)
+
+
+async def test_a_long_answer_is_in_the_ledger_before_its_end_and_once_after(
+    paid: Chat, vendor: BillingOpenRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noting, "NOTED_AFTER_S", 0.02)
+    gate = Gate()
+    vendor.script(billed("Half ", gate, "and half.", dollars="0.0004"))
+    turn = await paid.send("Long.")
+    assert (await noted(paid)).state == "pending"
+    gate.open()
+    await paid.events(turn.id)
+    [row] = await ledger(paid)
+    assert (row.state, row.cost_microusd) == ("final", 400)
+    assert row.message_id == turn.assistant_message_id
+
+
+async def test_a_long_answer_whose_process_died_is_asked_for(
+    tmp_path: Path, vendor: BillingOpenRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noting, "NOTED_AFTER_S", 0.02)
+    vendor.script(billed("Half ", Gate(), dollars="0.0004"))
+    copy = tmp_path / "crashed"
+    copy.mkdir()
+    async with running_chat(tmp_path, vendor, None) as chat:
+        turn = await chat.send("Long.")
+        await chat.until(turn.id, "text_delta")
+        await noted(chat)
+        for file in [*tmp_path.glob("chat_sessions.db*"), *tmp_path.glob("*.spill")]:
+            (copy / file.name).write_bytes(file.read_bytes())
+    async with running_chat(copy, vendor, None) as chat:
+        [row] = await told_by_vendor(chat)
+    assert (row.state, row.cost_microusd) == ("final", 400)
+    assert row.message_id == turn.assistant_message_id
 
 
 async def test_what_the_vendor_never_tells_stays_an_estimate_and_says_so(paid: Chat) -> None:
