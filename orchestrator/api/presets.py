@@ -7,9 +7,11 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.api.deps import DocumentsDep, PrincipalDep
+from orchestrator.api.model_ids import models_in
 from orchestrator.api.problems import problem_responses
 from orchestrator.domain.presets import Preset, PresetName, PresetsDocument
-from orchestrator.errors import InvalidRequest, NotFound
+from orchestrator.errors import Conflict, InvalidRequest, NotFound, UnknownEndpoint
+from orchestrator.llm.model_ids import split_model_id
 from orchestrator.presets import shelf
 from orchestrator.presets.shelf import OnConflict, named
 from orchestrator.presets.snapshots import Difference, applied, differences
@@ -17,8 +19,8 @@ from orchestrator.presets.snapshots import Difference, applied, differences
 router = APIRouter(prefix="/api/presets", tags=["presets"])
 
 Name = Annotated[str, Path(min_length=1, max_length=64, examples=["Work"])]
-RESERVED = frozenset({"default", "export", "import"})
-"""Names that are routes."""
+RESERVED = frozenset({"default", "export", "import", ".", ".."})
+"""Names that are routes, or that clients make something else of."""
 
 
 class Body(BaseModel):
@@ -160,12 +162,14 @@ async def apply_preset(
 ) -> PresetDifferences:
     """Put the preset in force, all of it or nothing, and say what changed.
 
-    Servers that it does not know are switched off; 409 when it needs one that is gone.
+    Servers that it does not know are switched off; 409 when it needs one that is gone, or a model
+    endpoint.
     """
     changed: list[Difference] = []
 
     def change(now: shelf.Contents) -> shelf.Contents:
         preset = named(now, name)
+        _refuse_lost_endpoints(now, preset)
         changed[:] = differences(now, preset)
         return applied(now, preset)
 
@@ -179,6 +183,15 @@ def _listed(document: PresetsDocument) -> PresetList:
 
 def _entry(document: PresetsDocument, preset: Preset) -> PresetEntry:
     return PresetEntry(**dict(preset), is_default=preset.name == document.default)
+
+
+def _refuse_lost_endpoints(now: shelf.Contents, preset: Preset) -> None:
+    """Raise Conflict for models that nobody could be asked for."""
+    for _, model in models_in(preset):
+        try:
+            split_model_id(model, now.model_settings.endpoints)
+        except UnknownEndpoint as error:
+            raise Conflict(f"The preset {preset.name!r} cannot be applied: {error}") from error
 
 
 def _refuse_reserved(name: str) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from orchestrator.domain.model_settings import ModelChoice, RoleModels
+from orchestrator.domain.model_settings import ModelChoice, RoleModels, SystemPromptText, Word
 from orchestrator.domain.values import Value
 
 PresetName = Annotated[
@@ -18,9 +18,9 @@ PresetName = Annotated[
 class PresetServer(Value):
     """A server as a preset switches it."""
 
-    id: str
+    id: Word
     enabled: bool
-    disabled_tools: tuple[str, ...] = ()
+    disabled_tools: tuple[Word, ...] = ()
 
 
 class Preset(ModelChoice):
@@ -28,10 +28,10 @@ class Preset(ModelChoice):
 
     name: PresetName
     roles: RoleModels = RoleModels()
-    system_prompt: str | None = None
+    system_prompt: SystemPromptText | None = None
     servers: tuple[PresetServer, ...] = ()
-    created_at: str
-    updated_at: str
+    created_at: Word
+    updated_at: Word
 
 
 class PresetsDocument(Value):

@@ -144,6 +144,34 @@ def test_a_preset_whose_server_is_gone_changes_nothing(installation):
     assert contents(installation).model_settings.model == "fake/other"
 
 
+def test_a_preset_whose_endpoint_is_gone_changes_nothing(installation):
+    lost = {"name": "Lost", "created_at": "x", "updated_at": "x", "roles": {"title": "gone:small"}}
+    assert ask(installation, "POST", "/api/presets/import", {"presets": [lost]}).status_code == 200
+    before = contents(installation)
+    answer = ask(installation, "POST", "/api/presets/Lost/apply")
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert "gone:small" in answer.json()["detail"]
+    assert contents(installation) == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"system_prompt": "half \ud800"}, "presets.0.system_prompt"),
+        ({"updated_at": "\ud800"}, "presets.0.updated_at"),
+        ({"servers": [{"id": "\ud800", "enabled": True}]}, "presets.0.servers.0.id"),
+    ],
+)
+def test_text_that_nothing_can_store_is_refused(installation, fields, field):
+    preset = {"name": "Half", "created_at": "x", "updated_at": "x", **fields}
+    body = json.dumps({"presets": [preset]})
+    headers = installation.bearer | {"Content-Type": "application/json"}
+    url = f"{installation.url}/api/presets/import"
+    answer = httpx2.post(url, content=body, headers=headers, trust_env=False)
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
 def test_the_default_stays_until_another_is_chosen(installation):
     ask(installation, "POST", "/api/presets", {"name": "Work"})
     assert ask(installation, "PUT", "/api/presets/default", {"name": "Play"}).status_code == 404
