@@ -1,8 +1,11 @@
 """The servers: how each stands, and changes of their list, which take effect at once."""
 
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
+from pydantic import SecretStr
 
 from orchestrator.api.authenticator import Principal
 from orchestrator.api.deps import AggregatorDep, DocumentsDep, PrincipalDep, SettingsDep, VaultDep
@@ -11,7 +14,6 @@ from orchestrator.api.server_bodies import (
     ServerListBody,
     ServerPatch,
     ServerRules,
-    WriteOnlyToken,
     configured,
     secret_of,
     without,
@@ -51,9 +53,9 @@ async def replace_servers(
     """Replace the list of servers, all or nothing; calls in flight on those that leave may end."""
     rules = ServerRules(settings)
     rules.replaced(documents.current, body.servers)
-    for server in body.servers:
-        await _keep_token(vault, server.id, server, principal)
-    await documents.change(lambda now: rules.replaced(now, body.servers))
+    tokens = {server.id: server.token for server in body.servers if server.token is not None}
+    async with _kept(vault, tokens, principal):
+        await documents.change(lambda now: rules.replaced(now, body.servers))
     for server in body.servers:
         if server.token is not None:
             aggregator.reconnect(server.id)
@@ -90,8 +92,9 @@ async def change_server(
     """Change any field of a server but its id; switches of single tools are `disabled_tools`."""
     rules = ServerRules(settings)
     rules.patched(documents.current, server_id, body)
-    await _keep_token(vault, server_id, body, principal)
-    await documents.change(lambda now: rules.patched(now, server_id, body))
+    tokens = {} if body.token is None else {server_id: body.token}
+    async with _kept(vault, tokens, principal):
+        await documents.change(lambda now: rules.patched(now, server_id, body))
     if body.token is not None:
         aggregator.reconnect(server_id)
     return await server_entry(aggregator, server_id)
@@ -111,9 +114,20 @@ async def remove_server(
     return Response(status_code=204)
 
 
-async def _keep_token(
-    vault: Vault, server_id: str, body: WriteOnlyToken, principal: Principal
-) -> None:
-    if body.token is not None:
-        token = body.token.get_secret_value()
-        await vault.put(secret_of(server_id), token, actor=principal.actor)
+@asynccontextmanager
+async def _kept(
+    vault: Vault, tokens: Mapping[str, SecretStr], principal: Principal
+) -> AsyncGenerator[None]:
+    """Keep tokens of servers by id; when the block fails, those from before are back."""
+    before = {secret_of(server_id): vault.secret(secret_of(server_id)) for server_id in tokens}
+    try:
+        for server_id, token in tokens.items():
+            await vault.put(secret_of(server_id), token.get_secret_value(), actor=principal.actor)
+        yield
+    except BaseException:
+        for name, value in before.items():
+            if value is not None:
+                await vault.put(name, value, actor=principal.actor)
+            elif vault.secret(name) is not None:
+                await vault.remove(name, actor=principal.actor)
+        raise

@@ -85,7 +85,7 @@ async def replace_endpoints(
 ) -> Endpoints:
     """Replace all named endpoints; 409 when one that goes is in use."""
     for name, endpoint in body.endpoints.items():
-        _refuse(name, endpoint, "endpoints", name)
+        _refuse(documents.current, name, endpoint, "endpoints", name)
     await documents.change(lambda now: _with(now, body.endpoints))
     return await get_endpoints(principal, documents, vault)
 
@@ -99,7 +99,7 @@ async def put_endpoint(
     vault: VaultDep,
 ) -> Endpoint:
     """Add an endpoint, or replace the one of that name."""
-    _refuse(name, body)
+    _refuse(documents.current, name, body)
     endpoint = ModelEndpoint.model_validate(body.model_dump())
     await documents.change(lambda now: _with(now, {**now.model_settings.endpoints, name: endpoint}))
     return _shown(endpoint, vault)
@@ -138,7 +138,7 @@ def _refuse_to_lose(settings: ModelSettings, names: Iterable[str]) -> None:
             )
 
 
-def _refuse(name: str, endpoint: ModelEndpoint, *place: str) -> None:
+def _refuse(now: Contents, name: str, endpoint: ModelEndpoint, *place: str) -> None:
     """Raise RequestValidationError for what would take over our own names or give away our keys."""
     if name == OPENROUTER:
         raise invalid_field(
@@ -151,6 +151,13 @@ def _refuse(name: str, endpoint: ModelEndpoint, *place: str) -> None:
             "variable of its own, or in the vault",
             *place,
             "api_key_env",
+        )
+    for server in now.mcp_servers.servers:
+        if endpoint.api_key_env is not None and endpoint.api_key_env == server.token_env:
+            raise invalid_field(f"is the token of the server {server.id}", *place, "api_key_env")
+    if (endpoint.api_key_secret or "").startswith("mcp."):
+        raise invalid_field(
+            "is the token of a server; keep the key under another name", *place, "api_key_secret"
         )
 
 

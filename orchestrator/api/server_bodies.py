@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -17,6 +18,10 @@ from orchestrator.tools.addresses import AddressRule
 MAX_SERVERS = 200
 _REACH = ("url", "trust", "token_file", "token_env", "token_secret")
 _SOURCES = ("token_file", "token_env", "token_secret")
+_ELSEWHERE = (
+    "is another place, which would be shown the token that was given for the old one; give "
+    "`token`, `token_env` or `token_secret` with it, or null"
+)
 _EXAMPLE: dict[str, Any] = {
     "id": "weather",
     "title": "Weather",
@@ -100,7 +105,8 @@ class ServerRules:
             place: Place = ("servers", index)
             servers.append(_config(fields, has_token=body.token is not None, place=place))
         for index, server in enumerate(servers):
-            self._check(now, server, ("servers", index))
+            is_shown = bodies[index].token is None and server.token_secret == secret_of(server.id)
+            self._check(now, server, ("servers", index), keeps_token=is_shown)
         return _with(now, servers)
 
     def patched(self, now: Contents, server_id: str, patch: ServerPatch) -> Contents:
@@ -108,20 +114,26 @@ class ServerRules:
         old = configured(now, server_id)
         fields = old.model_dump() | patch.model_dump(exclude_unset=True, exclude={"token"})
         server = _config(fields, has_token=patch.token is not None, place=())
-        self._check(now, server, ())
+        named = patch.model_fields_set.intersection((*_SOURCES, "token"))
+        is_kept = patch.token is None and server.token_secret == secret_of(server_id)
+        self._check(now, server, (), keeps_token=is_kept or not named)
         servers = now.mcp_servers.servers
         return _with(now, [server if other.id == server_id else other for other in servers])
 
-    def _check(self, now: Contents, server: ServerConfig, place: Place) -> None:
+    def _check(
+        self, now: Contents, server: ServerConfig, place: Place, *, keeps_token: bool
+    ) -> None:
         """Refuse where a server is and what it is shown, unless it stands in the document so."""
-        for old in now.mcp_servers.servers:
-            if old.id == server.id and all(
-                getattr(old, field) == getattr(server, field) for field in _REACH
-            ):
-                return
+        old = next((one for one in now.mcp_servers.servers if one.id == server.id), None)
+        if old and all(getattr(old, field) == getattr(server, field) for field in _REACH):
+            return
+        refusals = list(self._refusals(now, server))
+        is_taken_along = keeps_token and _has_source(server) and not refusals
+        if old and is_taken_along and _origin(old.url) != _origin(server.url):
+            refusals.append(("url", _ELSEWHERE))
         errors = [
             {"type": "value_error", "loc": ("body", *place, field), "msg": why, "input": None}
-            for field, why in self._refusals(now, server)
+            for field, why in refusals
         ]
         if errors:
             raise RequestValidationError(errors)
@@ -132,6 +144,9 @@ class ServerRules:
                 yield "url", why
             if server.token_file is not None:
                 yield "token_file", "is for servers of the fleet; use token_env or token_secret"
+        is_open = urlsplit(server.url).scheme == "http" and self._addresses.is_abroad(server.url)
+        if is_open and _has_source(server):
+            yield "url", "must be https://, or its token could be read on the way"
         given = [field for field in _SOURCES if getattr(server, field) is not None]
         if len(given) > 1:
             yield given[-1], f"comes beside {given[0]}; a token has one source"
@@ -180,6 +195,15 @@ def _with(now: Contents, servers: Sequence[ServerConfig]) -> Contents:
     known = (*now.mcp_servers.known_fleet, *sorted(gone - set(now.mcp_servers.known_fleet)))
     changes = {"servers": tuple(servers), "known_fleet": known}
     return replace(now, mcp_servers=now.mcp_servers.model_copy(update=changes))
+
+
+def _has_source(server: ServerConfig) -> bool:
+    return any(getattr(server, field) is not None for field in _SOURCES)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
 
 
 def _config(fields: dict[str, Any], *, has_token: bool, place: Place) -> ServerConfig:

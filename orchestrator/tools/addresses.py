@@ -77,6 +77,12 @@ class AddressRule:
             return f"{host} is in your own network; {_REMEDY}"
         return None
 
+    def is_abroad(self, url: str) -> bool:
+        """Tell whether a URL is written as one beyond the own network; short names are within."""
+        host = _plain(urlsplit(url).hostname or "")
+        has_domain = "." in host or ":" in host
+        return has_domain and host not in self._private_hosts and self.refusal(url) is None
+
     async def addresses_of(self, host: str, port: int) -> Sequence[str]:
         """Return the addresses to connect to, in this order. Raises ExchangeFailed."""
         plain = _plain(host)

@@ -255,6 +255,7 @@ def test_endpoints_are_named_replaced_and_kept_while_in_use(house: House) -> Non
         ("fine", {"base_url": "https://user:pass@x"}, "base_url"),
         ("fine", {"api_key_env": "OPENROUTER_API_KEY"}, "api_key_env"),
         ("fine", {"api_key_env": "FLOTILLA_SERVER_TOKEN"}, "api_key_env"),
+        ("fine", {"api_key_secret": "mcp.weather"}, "api_key_secret"),
         ("fine", {"api_key": "sk-1"}, "api_key"),
     ],
 )

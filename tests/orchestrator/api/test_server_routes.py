@@ -152,6 +152,8 @@ def test_the_collection_answers_with_and_without_a_slash(
         ({"token_env": "A", "token_secret": "b"}, "token_secret"),
         ({"token_secret": "mcp.other"}, "token_secret"),
         ({"token": "two words"}, "token"),
+        ({"url": "http://toy.example/mcp", "token": "seen-by-all"}, "url"),
+        ({"disabled_tools": ["x"] * 1001}, "disabled_tools"),
     ],
 )
 def test_what_may_not_be_is_refused_by_name_and_nothing_changes(
@@ -164,6 +166,50 @@ def test_what_may_not_be_is_refused_by_name_and_nothing_changes(
     assert [problem["field"] for problem in answer.json["errors"]] == [f"servers.1.{field}"]
     assert document(house) == before
     assert set(entries(house)) == {"effects", "toy"}
+
+
+def test_a_token_is_not_taken_along_to_another_place(house: Door, toy: ServerProcess):
+    body = {"id": "toy", "url": toy.url, "token": "right"}
+    assert put(house, [body]).status == 200
+    until(house, "toy", "ready")
+    elsewhere = {"url": "https://elsewhere.example/mcp", "enabled": False}
+    in_list = {"id": "toy", **elsewhere, "token_secret": "mcp.toy"}
+    for answer in (
+        ask(house, "PATCH", "/toy", elsewhere),
+        ask(house, "PATCH", "/toy", elsewhere | {"token_secret": "mcp.toy"}),
+        put(house, [in_list]),
+    ):
+        assert answer.status == 422
+        assert [problem["field"].split(".")[-1] for problem in answer.json["errors"]] == ["url"]
+        assert "`token`" in answer.json["detail"]
+    assert ask(house, "PATCH", "/toy", elsewhere | {"token": "for-elsewhere"}).status == 200
+    back = {"url": toy.url, "token_secret": None, "enabled": True}
+    assert ask(house, "PATCH", "/toy", back).status == 200
+
+
+@pytest.mark.usefixtures("listed")
+def test_the_token_of_a_server_is_no_key_of_a_model(house: Door):
+    body = {"base_url": "https://models.example/v1", "api_key_env": "TOY_TOKEN"}
+    answer = house.ask("PUT", "/api/settings/endpoints/models", house.bearer, body)
+    assert answer.status == 422
+    assert answer.json["detail"] == "api_key_env: is the token of the server toy"
+
+
+def test_a_token_that_came_with_a_change_that_fails_is_not_kept(house: Door, toy: ServerProcess):
+    assert put(house, [{"id": "toy", "url": toy.url, "token": "right"}]).status == 200
+    backup = house.data_dir / "mcp_servers.json.bak"
+    backup.unlink()
+    backup.mkdir()
+    before, new = document(house), {"id": "new", "url": toy.url, "token": "other"}
+    answers = [
+        ask(house, "PATCH", "/toy", {"title": "No", "token": "wrong"}),
+        put(house, [{"id": "toy", "url": toy.url, "token": "wrong"}, new]),
+    ]
+    backup.rmdir()
+    assert [answer.status for answer in answers] == [507, 507]
+    assert document(house) == before
+    vault = house.api.state.vault
+    assert (vault.secret("mcp.toy"), vault.secret("mcp.new")) == ("right", None)
 
 
 def test_an_id_that_occurs_twice_is_a_conflict(house: Door, listed: list[dict[str, Any]]):
