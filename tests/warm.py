@@ -152,7 +152,7 @@ def _serve(door: socket.socket) -> list[str]:
             continue
         text, descriptors, _, _ = socket.recv_fds(door, MAX_ORDER_BYTES, 3)
         if not text:
-            _end()
+            _end(statuses)
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
@@ -199,8 +199,11 @@ def _become(order: dict[str, object], output: int, errors: int) -> list[str]:
     return argv
 
 
-def _end() -> NoReturn:
-    # Programs that outlived their tests are not ours to keep; their group ends with their test.
+def _end(programs: Mapping[int, int]) -> NoReturn:
+    """End what a test process left behind when it was killed itself."""
+    for pid in programs:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
     sys.exit(0)
 
 

@@ -1,8 +1,5 @@
 import asyncio
 import json
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -13,6 +10,7 @@ from orchestrator.domain.servers import ServerConfig, ServersDocument
 from orchestrator.errors import Conflict, StorageFull
 from orchestrator.store.document_folder import Contents, DocumentFolder
 from orchestrator.store.documents import Documents
+from tests.orchestrator.store.crashing import crashes
 
 SERVER = ServerConfig(id="one", url="http://127.0.0.1:9/mcp")
 BEFORE = Contents(
@@ -147,51 +145,13 @@ async def test_of_changes_at_once_none_is_lost(folder):
     assert {suggestion.id for suggestion in found} == {f"s{number}" for number in range(20)}
 
 
-KILLED_AT = """
-import os, signal, sys
-from pathlib import Path
-from orchestrator.store.document_folder import DocumentFolder
-from tests.orchestrator.store.test_documents import AFTER, BEFORE
-
-left = int(sys.argv[2])
-
-def dying(call):
-    def wrapped(*args, **kwargs):
-        global left
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left -= 1
-        return call(*args, **kwargs)
-    return wrapped
-
-for name in ("fsync", "replace", "rename", "unlink", "open"):
-    setattr(os, name, dying(getattr(os, name)))
-DocumentFolder(Path(sys.argv[1])).replace(BEFORE, AFTER)
-print("done", left)
-"""
-
-
 def test_a_crash_at_any_write_leaves_the_old_or_the_new_never_a_mix(tmp_path):
+    DocumentFolder(tmp_path / "new").replace(Contents(), AFTER)
     outcomes = set()
-    for step in range(100):
-        folder = DocumentFolder(tmp_path / str(step))
-        folder.replace(Contents(), BEFORE)
-        run = subprocess.run(
-            [sys.executable, "-c", KILLED_AT, str(folder.folder), str(step)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        found = DocumentFolder(folder.folder).read()
+    for step, found, is_whole in crashes(tmp_path, BEFORE, "replace", str(tmp_path / "new")):
         assert found in (BEFORE, AFTER), f"a mix after a crash at step {step}"
-        assert DocumentFolder(folder.folder).read() == found
+        assert found == AFTER or not is_whole
         outcomes.add(found == AFTER)
-        if run.returncode == 0:
-            assert found == AFTER
-            break
-        assert run.returncode == -signal.SIGKILL, run.stderr
-    else:
-        pytest.fail("the replacement never came to its end")
     assert outcomes == {False, True}
     assert step > 10
 
