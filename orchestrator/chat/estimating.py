@@ -23,27 +23,50 @@ _MICRO = Decimal(1_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What the dearest of several models asks, in micro-dollars per token, picture and request."""
+    """What a model asks, in micro-dollars per token, picture and request."""
 
     prompt: Decimal
     completion: Decimal
     picture: Decimal
     request: Decimal
     max_tokens: int
-    """What the longest of their answers takes."""
+    """What its longest answer takes."""
 
 
-def prices_of(models: Sequence[ModelInfo | None]) -> Prices | None:
-    """Return prices that none of the models is above; None when one of them does not tell."""
-    prices = [each for model in models if model and (each := _prices(model))]
-    if len(prices) < len(models):
-        return None
-    return Prices(
-        prompt=max(each.prompt for each in prices),
-        completion=max(each.completion for each in prices),
-        picture=max(each.picture for each in prices),
-        request=max(each.request for each in prices),
-        max_tokens=max(each.max_tokens for each in prices),
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """What the models of a request ask, as far as they tell."""
+
+    by_model: Mapping[str, Prices]
+    """Prices of those that tell, by their ids."""
+    silent: Sequence[str]
+    """The others."""
+
+    @property
+    def dearest(self) -> Prices | None:
+        """Prices that none of those that tell is above; None when none tells."""
+        known = self.by_model.values()
+        if not known:
+            return None
+        return Prices(
+            prompt=max(each.prompt for each in known),
+            completion=max(each.completion for each in known),
+            picture=max(each.picture for each in known),
+            request=max(each.request for each in known),
+            max_tokens=max(each.max_tokens for each in known),
+        )
+
+    def of_answer(self, model: str) -> Prices | None:
+        """Return what the model that answered asks; vendors call it more exactly than we do."""
+        return None if model in self.silent else self.by_model.get(model) or self.dearest
+
+
+def price_list(models: Mapping[str, ModelInfo | None]) -> PriceList:
+    """Return what is known of the prices of these models, by their ids."""
+    told = {name: model and _prices(model) for name, model in models.items()}
+    return PriceList(
+        {name: prices for name, prices in told.items() if prices},
+        [name for name, prices in told.items() if not prices],
     )
 
 

@@ -14,11 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.chat.budget import Budget, Estimate, Reservation, TurnBudget
 from orchestrator.chat.estimating import (
-    Prices,
+    PriceList,
     answer_tokens,
     cost_of,
     estimate,
-    prices_of,
+    price_list,
     prompt_tokens,
 )
 from orchestrator.chat.noting import Noting
@@ -61,7 +61,7 @@ class ModelCall:
         charge: Charge,
         request: CompletionRequest,
         reservation: Reservation,
-        prices: Prices | None,
+        prices: PriceList,
         expected_microusd: int,
         stream: CompletionStream,
     ) -> None:
@@ -121,7 +121,7 @@ class ModelCall:
             completion_tokens=told.completion_tokens,
             reasoning_tokens=told.reasoning_tokens,
             cached_tokens=told.cached_tokens,
-            cost_microusd=told.cost_microusd if told.is_priced else self._priced(told),
+            cost_microusd=told.cost_microusd if told.is_priced else self._priced(completion, told),
             generation_id=completion.generation_id,
             state="final" if told.is_priced else _state(completion),
             message_id=message_id,
@@ -134,13 +134,14 @@ class ModelCall:
             completion_tokens=answer_tokens(completion),
             is_priced=False,
         )
-        return used if self._prices else replace(used, cost_microusd=self._expected_microusd)
+        is_known = self._prices.of_answer(completion.model) is not None
+        return used if is_known else replace(used, cost_microusd=self._expected_microusd)
 
-    def _priced(self, used: Usage) -> int:
-        if self._prices is None:
+    def _priced(self, completion: Completion, used: Usage) -> int:
+        prices = self._prices.of_answer(completion.model)
+        if prices is None:
             return used.cost_microusd
-        counts = used.prompt_tokens, used.completion_tokens
-        return cost_of(self._request, *counts, self._prices)
+        return cost_of(self._request, used.prompt_tokens, used.completion_tokens, prices)
 
 
 class ModelCalls:
@@ -171,10 +172,9 @@ class ModelCalls:
         CostLimitReached instead of sending a request that could pass a cap.
         """
         models = (request.model, *request.fallback_models)
-        prices = prices_of([await self._llm.info(model) for model in models])
-        before = 0 if prices else await self._dearest_before(request, charge)
-        # Never nothing where prices are unknown, so that a cap that is reached stops it.
-        expected = estimate(request, prices) if prices else Estimate(max(1, before))
+        prices = price_list({model: await self._llm.info(model) for model in models})
+        before = await self._dearest_before(request, charge) if prices.silent else 0
+        expected = _expected(request, prices, before)
         reservation = await self._budget.reserve(charge.owner_id, expected, charge.turn)
         call = None
         try:
@@ -225,6 +225,15 @@ class ModelCalls:
             if len(self._dearest) > _SESSIONS_REMEMBERED:
                 self._dearest.popitem(last=False)
         return known
+
+
+def _expected(request: CompletionRequest, prices: PriceList, before_microusd: int) -> Estimate:
+    """Return the most that the request may cost, whichever of its models answers."""
+    if (dearest := prices.dearest) is None:
+        # Never nothing where prices are unknown, so that a cap that is reached stops it.
+        return Estimate(max(1, before_microusd))
+    known = estimate(request, dearest)
+    return replace(known, fixed_microusd=max(known.fixed_microusd, before_microusd))
 
 
 def _has_begun(completion: Completion) -> bool:

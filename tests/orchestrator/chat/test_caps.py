@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from orchestrator.chat.budget import Budget, Caps, Estimate, TurnBudget, dollars
+from orchestrator.chat.estimating import price_list
 from orchestrator.chat.limits import TurnLimits
+from orchestrator.domain.model_info import ModelInfo, ModelPricing
 from orchestrator.domain.model_settings import ModelSettings, SessionSettings
 from orchestrator.domain.times import to_rfc3339, utc_now
 from orchestrator.errors import CostLimitReached
@@ -149,6 +151,28 @@ async def test_a_turn_that_can_pay_no_answer_asks_nobody(
     assert metered.received == []
     assert ending(events) == "limit"
     assert "TURN_MAX_COST_MICROUSD" in events[-2]["message"]
+
+
+async def test_a_fallback_of_unknown_price_does_not_hide_the_price_of_the_model(
+    tmp_path: Path, metered: MeteredOpenRouter
+) -> None:
+    with_fallback = SessionSettings(fallback_models=("fake/unlisted",))
+    async with capped_chat(tmp_path, metered, turn=1_000) as chat:
+        events = await finished(chat, settings=with_fallback)
+    assert metered.received == []
+    assert ending(events) == "limit"
+
+
+def test_an_answer_without_a_cost_is_charged_by_the_price_of_the_model_that_gave_it() -> None:
+    dear, cheap = (
+        ModelInfo(id=name, endpoint="e", name=name, pricing=ModelPricing(prompt=p, completion=p))
+        for name, p in (("e:dear", Decimal(15)), ("e:cheap", Decimal(1)))
+    )
+    prices = price_list({"e:dear": dear, "e:cheap": cheap, "e:unlisted": None})
+    asked = [
+        prices.of_answer(name) for name in ("e:dear", "e:cheap", "e:cheap-2026-11", "e:unlisted")
+    ]
+    assert [each and each.completion for each in asked] == [15, 1, 15, None]
 
 
 async def test_far_from_every_cap_no_limit_is_sent(
