@@ -1,6 +1,7 @@
 """Full-text search over messages (FTS5). With `database`, the only room that knows the dialect."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -116,7 +117,8 @@ def _place(cursor: str) -> tuple[int, int, int]:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text)
+    # Composed, as nearly all text is: marks of their own would cut words in two.
+    return re.findall(r"\w+", unicodedata.normalize("NFC", text))
 
 
 def _query(words: list[str]) -> str:

@@ -1,5 +1,8 @@
 """What a search finds, in which order, and how it is shown."""
 
+import unicodedata
+from typing import Literal
+
 import pytest
 from sqlalchemy import Connection
 
@@ -42,6 +45,15 @@ async def test_titles_come_first_and_of_equal_messages_the_newest(database: Data
     found_of_bo, _ = await database.read(search.hits, "own_bo", "marzipan", limit=5)
     assert found_of_bo == []
     assert await hits(database, '"*^:( ') == []
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+async def test_words_are_found_however_their_marks_are_written(
+    database: Database, form: Literal["NFC", "NFD"]
+) -> None:
+    texts = (unicodedata.normalize(each, "Grüße aus Köln") for each in ("NFC", "NFD"))
+    await database.write(said, "Trip", *texts)
+    assert len(await hits(database, unicodedata.normalize(form, "köln grüße"))) == 2
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 7])
