@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from orchestrator.api.deps import DocumentsDep, PrincipalDep
 from orchestrator.api.model_ids import models_in
 from orchestrator.api.problems import problem_responses
-from orchestrator.domain.presets import Preset, PresetName, PresetsDocument
+from orchestrator.domain.presets import MAX_PRESETS, Preset, PresetName, PresetsDocument
 from orchestrator.errors import Conflict, InvalidRequest, NotFound, UnknownEndpoint
 from orchestrator.llm.model_ids import split_model_id
 from orchestrator.presets import shelf
@@ -66,7 +66,28 @@ class PresetDifferences(BaseModel):
 class PresetImport(Body):
     """What an export gave, and what happens to names that are taken."""
 
-    presets: Annotated[list[Preset], Field(min_length=1, max_length=200)]
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "version": 1,
+                    "presets": [
+                        {
+                            "name": "Work",
+                            "model": "anthropic/claude-sonnet-4.5",
+                            "parameters": {"temperature": 0.3},
+                            "servers": [{"id": "weather", "enabled": True}],
+                            "created_at": "2026-11-20T10:30:00.123Z",
+                            "updated_at": "2026-11-20T10:30:00.123Z",
+                        }
+                    ],
+                    "on_conflict": "skip",
+                }
+            ]
+        }
+    )
+
+    presets: Annotated[list[Preset], Field(min_length=1, max_length=MAX_PRESETS)]
     on_conflict: OnConflict = "refuse"
     version: Annotated[int, Field(ge=1, le=1)] = 1
     default: str | None = None

@@ -9,13 +9,12 @@ from urllib.parse import urlsplit
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from orchestrator.domain.servers import ServerConfig, Trust
+from orchestrator.domain.servers import MAX_SERVERS, ServerConfig, Trust
 from orchestrator.errors import Conflict, NotFound
 from orchestrator.settings import Settings, is_own_variable
 from orchestrator.store.document_folder import Contents
 from orchestrator.tools.addresses import AddressRule
 
-MAX_SERVERS = 200
 _REACH = ("url", "trust", "token_file", "token_env", "token_secret")
 _SOURCES = ("token_file", "token_env", "token_secret")
 _ELSEWHERE = (
@@ -173,7 +172,8 @@ def switched(now: Contents, server_id: str, tool: str, *, enabled: bool) -> Cont
     """Switch one tool of a server on or off. Raises NotFound for the server."""
     old = configured(now, server_id)
     disabled = tuple(name for name in old.disabled_tools if name != tool)
-    new = old.model_copy(update={"disabled_tools": disabled if enabled else (*disabled, tool)})
+    names = disabled if enabled else (*disabled, tool)
+    new = _config(old.model_dump() | {"disabled_tools": names}, has_token=False, place=())
     servers = now.mcp_servers.servers
     return _with(now, [new if other is old else other for other in servers])
 

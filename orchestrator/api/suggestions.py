@@ -43,7 +43,14 @@ class SuggestionList(BaseModel):
 class SuggestionOrder(BaseModel):
     """All ids, in the order in which they shall be shown."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"ids": ["sug_01a1fa0a8220b3828f07ae22de", "sug_01a1fa0a8220b3828f07ae22df"]}
+            ]
+        },
+    )
 
     ids: Annotated[list[str], Field(max_length=MOST)]
 

@@ -1,5 +1,7 @@
 """What a user configures about one server, and the document that holds all of them."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -15,6 +17,7 @@ from orchestrator.domain.web_address import check_web_address
 
 NAME_OF_SECRET = r"^[a-z0-9][a-z0-9_.-]{0,63}$"  # noqa: S105 - a pattern
 """What a secret of the vault may be called."""
+MAX_SERVERS = 200
 OF_THE_TERMINAL = "cli"
 """The file in `tokens/` that holds the owner's own token, so that no server may be called so."""
 ToolNames = Annotated[
@@ -23,6 +26,11 @@ ToolNames = Annotated[
 """Names of tools as their server uses them."""
 Trust = Literal["fleet", "third_party"]
 """`fleet`: our own server, its policy is believed. `third_party`: nothing it says is."""
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """Return the names that occur more than once, in order."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 class ServerConfig(BaseModel):
@@ -98,7 +106,6 @@ class ServersDocument(BaseModel):
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:
         ids = [server.id for server in self.servers]
-        twice = sorted({server_id for server_id in ids if ids.count(server_id) > 1})
-        if twice:
+        if twice := repeated(ids):
             raise ValueError(f"each server id may occur once, found again: {', '.join(twice)}")
         return self

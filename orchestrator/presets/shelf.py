@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from orchestrator.domain.presets import Preset, PresetsDocument
+from orchestrator.domain.presets import MAX_PRESETS, Preset, PresetsDocument
+from orchestrator.domain.servers import repeated
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.errors import Conflict, NotFound
 from orchestrator.presets.snapshots import snapshot
@@ -53,6 +54,8 @@ def with_default(now: Contents, name: str | None) -> Contents:
 
 def with_imported(now: Contents, presets: Sequence[Preset], on_conflict: OnConflict) -> Contents:
     """Add presets that were exported elsewhere. Raises Conflict where a name is taken."""
+    if twice := repeated(preset.name for preset in presets):
+        raise Conflict(f"The import has presets of the same name: {', '.join(twice)}.")
     taken = {preset.name for preset in now.presets.presets}
     if on_conflict == "refuse" and (twice := sorted(taken & {preset.name for preset in presets})):
         raise Conflict(f"There are presets of these names already: {', '.join(twice)}.")
@@ -65,5 +68,7 @@ def with_imported(now: Contents, presets: Sequence[Preset], on_conflict: OnConfl
 
 
 def _with(now: Contents, presets: Sequence[Preset]) -> Contents:
+    if len(presets) > MAX_PRESETS:
+        raise Conflict(f"There is room for {MAX_PRESETS} presets. Delete some first.")
     document = PresetsDocument(default=now.presets.default, presets=tuple(presets))
     return replace(now, presets=document)
