@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from orchestrator.cli.complaint import Complaint
 from orchestrator.domain.client_configs import ClientName
 
+_BY_HAND = "nothing was changed. Mend it, or put in by hand what this prints without --write."
 _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
@@ -44,18 +45,19 @@ def config_file(client: ClientName) -> Path:
 def read_config(client: ClientName) -> dict[str, Any]:
     """Return what the client's file holds. Raises Complaint when nothing can be put into it."""
     path = config_file(client)
+    if path.exists() and not path.is_file():
+        raise Complaint(f"{path} is no file; {_BY_HAND}")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise Complaint(f"{path} cannot be read: {error}. Nothing was changed.") from error
+        raise Complaint(f"{path} cannot be read ({error}); {_BY_HAND}") from error
     try:
         return _OBJECT.validate_python(json.loads(text)) if text.strip() else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Complaint(
-            f"{path} is not what was expected, a JSON object without comments; nothing was "
-            "changed. Mend it, or put in by hand what this prints without --write."
+            f"{path} is not what was expected, a JSON object without comments; {_BY_HAND}"
         ) from error
 
 
@@ -69,20 +71,27 @@ def write_config(client: ClientName, config: Mapping[str, Mapping[str, Any]]) ->
         try:
             present = _OBJECT.validate_python(content.get(key, {}))
         except ValueError as error:
-            raise Complaint(f"{key!r} in {path} is no JSON object; nothing was changed.") from error
+            raise Complaint(f"{key!r} in {path} is no JSON object; {_BY_HAND}") from error
         replaced += [present[name] for name in entries if name in present]
         content[key] = present | dict(entries)
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     backup = path.with_name(path.name + ".bak")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         existed = path.exists()
         if existed:
             _replace(backup, path.read_bytes())
-        _replace(path, text.encode())
+        _replace(path, _as_bytes(content))
     except OSError as error:
         raise Complaint(f"{path} cannot be written ({error.strerror}).") from error
     return Written(path, backup if existed else None, json.dumps(replaced))
+
+
+def _as_bytes(content: dict[str, Any]) -> bytes:
+    """Return JSON that a person can read; half characters, which are no text, stay escapes."""
+    try:
+        return json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(content, indent=2).encode() + b"\n"
 
 
 def _application_folder() -> Path:

@@ -86,7 +86,7 @@ class ClientTokens:
                 if token.id == token_id:
                     self._remove(server, token)
                     return server, token
-        raise NotFound(f"No client has the token {token_id!r}.")
+        raise NotFound(f"No client has the token {token_id!r}. `flotilla connections` lists them.")
 
     def revoke_text(self, text: str) -> bool:
         """End every token whose text is within `text`; tell whether there was one."""

@@ -162,6 +162,27 @@ def test_a_file_that_cannot_be_understood_stays_as_it_is(place: Terminal, text: 
     assert in_force(place) == []
 
 
+def test_a_file_that_is_nested_beyond_reason_or_no_file_stays_as_it_is(place: Terminal) -> None:
+    path = place.folder / PATHS["vscode"]
+    path.parent.mkdir()
+    path.write_text("[" * 200_000)
+    done = place.run("connect", "vscode", "--server", "calculator", "--write")
+    assert (done.returncode, "put in by hand" in done.stderr) == (1, True), done.stderr
+    path.unlink()
+    os.mkfifo(path)
+    done = place.run("connect", "vscode", "--server", "calculator", "--write")
+    assert (done.returncode, "is no file" in done.stderr) == (1, True), done.stderr
+    assert in_force(place) == []
+
+
+def test_half_characters_in_a_file_of_others_stay(place: Terminal) -> None:
+    path = place.folder / PATHS["vscode"]
+    path.parent.mkdir()
+    path.write_text('{"theirs": "\\ud800"}')
+    assert place.run("connect", "vscode", "--server", "calculator", "--write").returncode == 0
+    assert json.loads(path.read_bytes())["theirs"] == "\ud800"
+
+
 def test_a_link_to_a_file_elsewhere_stays_a_link(place: Terminal) -> None:
     target = place.folder / "dotfiles.json"
     target.write_text("{}")
