@@ -23,13 +23,18 @@ class Documents:
         """Read the documents, after completing what a crash interrupted."""
         self._folder = DocumentFolder(data_dir)
         with self._folder.locked():
+            _, wrong = self._folder.glance()
             self._current = self._folder.read()
             self._stamp = self._folder.stamp()
         self._read = self._current
         """What the files hold: ahead of what is in force while an edit by hand is taken over."""
         self._changing = asyncio.Lock()
         self._listeners: list[Listener] = []
-        self._problems: tuple[str, ...] = ()
+        self._problems = tuple(
+            f"{name}.json could not be used when Flotilla started ({why}). It is kept beside it as "
+            f"{name}.json.corrupt-...; the last good copy is in force, or else the defaults."
+            for name, why in wrong.items()
+        )
         self._why_not_followed: str | None = None
 
     @property

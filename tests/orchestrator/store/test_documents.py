@@ -105,6 +105,17 @@ async def test_edits_are_found_without_being_asked_for(folder):
     assert documents.current.model_settings.model == "by/hand"
 
 
+async def test_a_document_that_was_broken_before_the_start_is_said(folder):
+    folder.path("mcp_servers").write_text('{"servers": 5}')
+    documents = Documents(folder.folder)
+    [problem] = documents.problems
+    assert "mcp_servers.json" in problem
+    assert "servers: " in problem
+    folder.path("mcp_servers").write_text('{"servers": []}')
+    await documents.change(lambda now: now)
+    assert documents.problems == ()
+
+
 async def test_a_document_that_cannot_be_read_is_said_and_the_edit_that_mends_it_is_seen(folder):
     documents = Documents(folder.folder)
     path = folder.path("model_settings")
