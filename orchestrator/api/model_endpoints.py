@@ -5,12 +5,13 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from orchestrator.api.deps import DocumentsDep, PrincipalDep, VaultDep
 from orchestrator.api.model_ids import models_in
 from orchestrator.api.problems import invalid_field, problem_responses
 from orchestrator.domain.model_settings import (
+    MAX_ENDPOINTS,
     OPENROUTER,
     EndpointName,
     ModelEndpoint,
@@ -48,7 +49,7 @@ class NewEndpoints(Value):
         json_schema_extra={"examples": [{"endpoints": {"ollama": _OLLAMA, "together": _TOGETHER}}]}
     )
 
-    endpoints: dict[EndpointName, ModelEndpoint]
+    endpoints: Annotated[dict[EndpointName, ModelEndpoint], Field(max_length=MAX_ENDPOINTS)]
 
 
 class Endpoint(ModelEndpoint):
@@ -116,6 +117,8 @@ async def delete_endpoint(
 
 def _with(now: Contents, endpoints: dict[str, ModelEndpoint]) -> Contents:
     """Return the documents with these endpoints. Raises Conflict."""
+    if len(endpoints) > MAX_ENDPOINTS:
+        raise Conflict(f"There is room for {MAX_ENDPOINTS} endpoints. Delete one first.")
     settings = now.model_settings
     _refuse_to_lose(settings, settings.endpoints.keys() - endpoints.keys())
     return replace(now, model_settings=settings.model_copy(update={"endpoints": endpoints}))

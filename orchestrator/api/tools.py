@@ -48,7 +48,10 @@ class ToolList(BaseModel):
 class ToolCallBody(BaseModel):
     """One call of a tool."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"arguments": {"expression": "2 * 21"}}]},
+    )
 
     arguments: Arguments = {}
     call_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:~-]{1,200}$")] | None = None

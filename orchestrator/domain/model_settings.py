@@ -7,7 +7,7 @@ import json
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, StrictBool, field_validator
 
 from orchestrator.domain.servers import NAME_OF_SECRET
 from orchestrator.domain.values import Value
@@ -23,6 +23,7 @@ Words = Annotated[tuple[Word, ...], Field(max_length=100)]
 DollarsPerMillion = Annotated[Decimal, Field(ge=0, le=1_000_000, max_digits=16)]
 """US dollars per million tokens; the same number is micro-dollars per token."""
 ModelRole = Literal["chat", "title", "worker"]
+MAX_ENDPOINTS = 50
 OPENROUTER = "openrouter"
 """The endpoint that OPENROUTER_BASE_URL names, which needs no prefix."""
 
@@ -38,8 +39,8 @@ class Reasoning(Value):
 
     effort: Literal["max", "xhigh", "high", "medium", "low", "minimal", "none"] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    exclude: bool | None = None
-    enabled: bool | None = None
+    exclude: StrictBool | None = None
+    enabled: StrictBool | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
 
 
@@ -58,12 +59,12 @@ class Parameters(Value):
     seed: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = None
     stop: Annotated[tuple[Word, ...], Field(max_length=4)] | None = None
     logit_bias: dict[Word, Annotated[float, Field(ge=-100, le=100)]] | None = None
-    logprobs: bool | None = None
+    logprobs: StrictBool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    parallel_tool_calls: bool | None = None
+    parallel_tool_calls: StrictBool | None = None
     tool_choice: Literal["none", "auto", "required"] | None = None
     response_format: Annotated[dict[str, Any], AfterValidator(_is_json)] | None = None
-    structured_outputs: bool | None = None
+    structured_outputs: StrictBool | None = None
     verbosity: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     reasoning: Reasoning | None = None
 
@@ -84,10 +85,10 @@ class ProviderRouting(Value):
     order: Words | None = None
     only: Words | None = None
     ignore: Words | None = None
-    allow_fallbacks: bool | None = None
-    require_parameters: bool | None = None
+    allow_fallbacks: StrictBool | None = None
+    require_parameters: StrictBool | None = None
     data_collection: Literal["allow", "deny"] | None = None
-    zdr: bool | None = None
+    zdr: StrictBool | None = None
     """Only providers that keep no data (zero data retention)."""
     quantizations: Words | None = None
     sort: Literal["price", "throughput", "latency"] | None = None
@@ -153,7 +154,7 @@ class ModelSettings(ModelChoice):
     roles: RoleModels = RoleModels()
     system_prompt: SystemPromptText | None = None
     endpoints: dict[EndpointName, ModelEndpoint] = Field(
-        default_factory=dict[EndpointName, ModelEndpoint]
+        default_factory=dict[EndpointName, ModelEndpoint], max_length=MAX_ENDPOINTS
     )
 
     @field_validator("endpoints")

@@ -269,6 +269,14 @@ def test_what_would_take_over_our_names_or_give_away_our_keys_is_refused(
     assert house.http.get(ENDPOINTS).json() == {"endpoints": {}}
 
 
+def test_endpoints_have_an_end(house: House) -> None:
+    full = {f"e{number}": OLLAMA for number in range(50)}
+    assert house.refused("PUT", ENDPOINTS, {"endpoints": {**full, "more": OLLAMA}}) == ["endpoints"]
+    assert house.http.put(ENDPOINTS, json={"endpoints": full}).status_code == 200
+    assert house.http.put(f"{ENDPOINTS}/more", json=OLLAMA).status_code == 409
+    assert house.http.put(ENDPOINTS, json={"endpoints": {}}).status_code == 200
+
+
 def test_session_settings_and_those_of_a_turn_are_checked_and_kept(
     house: House, fake: FakeOpenRouter
 ) -> None:
