@@ -12,7 +12,13 @@ from orchestrator.domain.model_settings import SessionSettings
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.errors import Conflict, InvalidRequest, NotFound
 from orchestrator.store import attachments, branches, messages, sessions, turns
-from orchestrator.store.in_force import SettingsLayer, in_force, session_layer, turn_layer
+from orchestrator.store.in_force import (
+    DEFAULT_MODEL,
+    SettingsLayer,
+    first_said,
+    session_layer,
+    turn_layer,
+)
 from orchestrator.store.turns import StoredEvent
 
 TITLE_CHARS = 60
@@ -99,7 +105,7 @@ def accept(
         user_message_id=user_message_id,
         assistant_message_id=new_id("msg"),
         state="running",
-        model=in_force((*layers, *standing)).model,
+        model=first_said((*layers, *standing), "model") or DEFAULT_MODEL,
         created_at=now,
         last_seq=1,
     )

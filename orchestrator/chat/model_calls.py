@@ -76,6 +76,8 @@ class ModelCall:
         self._prices = prices
         self._expected_microusd = expected_microusd
         self._ids: list[str] = []
+        self._told: list[UsageRow] = []
+        """The rows once they cannot change any more."""
 
     @property
     def completion(self) -> Completion:
@@ -101,14 +103,16 @@ class ModelCall:
 
     def rows(self, message_id: str | None = None) -> list[UsageRow]:
         """Return one row for each answer that began; the same ids each time."""
-        began = [each for each in (*self.stream.abandoned, self.completion) if _has_begun(each)]
-        self._ids += [new_id("use") for _ in began[len(self._ids) :]]
-        return [
-            self._row(row_id, each, message_id)
-            for row_id, each in zip(self._ids, began, strict=True)
-        ]
+        rows = self._told
+        if not rows:
+            began = [each for each in (*self.stream.abandoned, self.completion) if _has_begun(each)]
+            self._ids += [new_id("use") for _ in began[len(self._ids) :]]
+            rows = [self._row(*each) for each in zip(self._ids, began, strict=True)]
+            if self.completion.usage is not None:
+                self._told = rows
+        return rows if message_id is None else [replace(r, message_id=message_id) for r in rows]
 
-    def _row(self, row_id: str, completion: Completion, message_id: str | None) -> UsageRow:
+    def _row(self, row_id: str, completion: Completion) -> UsageRow:
         charge, told = self._charge, completion.usage or self._guessed(completion)
         return UsageRow(
             id=row_id,
@@ -124,7 +128,6 @@ class ModelCall:
             cost_microusd=told.cost_microusd if told.is_priced else self._priced(completion, told),
             generation_id=completion.generation_id,
             state="final" if told.is_priced else _state(completion),
-            message_id=message_id,
         )
 
     def _guessed(self, completion: Completion) -> Usage:

@@ -18,7 +18,7 @@ from orchestrator.errors import Conflict, FlotillaError, ModelUnavailable
 from orchestrator.llm.deltas import CompletionRequest
 from orchestrator.llm.request import request_fields
 from orchestrator.store import messages, sessions
-from orchestrator.store.in_force import in_force, session_layer
+from orchestrator.store.in_force import first_said, in_force, session_layer
 from orchestrator.store.snippets import plain
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Titles:
 
     def begin(self, tasks: asyncio.TaskGroup, owner_id: str, turn: Turn) -> None:
         """Name the session of a turn that has finished, if it is its first and a model is set."""
-        if in_force(self._resources.settings.model_layers()).roles.title is not None:
+        if first_said(self._resources.settings.model_layers(), "roles.title") is not None:
             task = tasks.create_task(self._name_first(owner_id, turn))
             self._running.add(task)
             task.add_done_callback(self._running.discard)

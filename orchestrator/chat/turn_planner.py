@@ -43,6 +43,7 @@ class TurnPlanner:
             history = to_wire(branch, files.parts)
             owner_texts, sources = _typed_in(branch), _read_in(branch)
         settings = self._in_force(accepted.layers)
+        parameters = request_fields(settings.parameters, settings.provider)
         return TurnPlan(
             owner_id=owner_id,
             turn=turn,
@@ -50,8 +51,8 @@ class TurnPlanner:
             history=self._wire(turn, history, settings),
             pictures=files.pictures,
             fallback_models=settings.fallback_models,
-            parameters=request_fields(settings.parameters, settings.provider),
-            left_out=await self._left_out(turn.model, settings),
+            parameters=parameters,
+            left_out=await self._left_out(turn.model, settings) if parameters else {},
             disabled_servers=settings.disabled_servers,
             owner_texts=owner_texts,
             sources=sources,

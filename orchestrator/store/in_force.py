@@ -19,6 +19,7 @@ from orchestrator.domain.model_settings import (
     RoleModels,
     SessionSettings,
 )
+from orchestrator.domain.values import Value
 from orchestrator.settings import Layer, Settings, layer_of, variable_of
 
 DOCUMENT = "data/model_settings.json"
@@ -84,17 +85,24 @@ def in_force(layers: Iterable[SettingsLayer]) -> InForce:
         for key, value in layer.says.items():
             if key not in says:
                 says[key], names[key] = value, layer.name
-    grouped = {group: _grouped(group, says) for group in _GROUPS}
     return InForce(
         model=says.get("model", DEFAULT_MODEL),
         fallback_models=says.get("fallback_models", ()),
-        parameters=Parameters(**grouped["parameters"]),
-        provider=ProviderRouting(**grouped["provider"]),
-        roles=RoleModels(**grouped["roles"]),
+        parameters=Parameters(**_grouped("parameters", says)),
+        provider=ProviderRouting(**_grouped("provider", says)),
+        roles=RoleModels(**_grouped("roles", says)),
         system_prompt=says.get("system_prompt"),
         disabled_servers=frozenset(says.get("disabled_servers", ())),
         layers=names,
     )
+
+
+def first_said(layers: Iterable[SettingsLayer], key: str) -> Any:
+    """Return what the strongest of `layers` that knows it says of one setting, None if none does.
+
+    Costs a fraction of `in_force`.
+    """
+    return next((layer.says[key] for layer in layers if key in layer.says), None)
 
 
 def environment_layers(
@@ -157,9 +165,9 @@ def _said(choice: ModelChoice) -> dict[str, Any]:
         if name in choice.model_fields_set and getattr(choice, name) is not None
     }
     for group in _GROUPS:
-        for name, value in getattr(choice, group, ()):
-            if value is not None:
-                said[f"{group}.{name}"] = value
+        chosen: Value | None = getattr(choice, group, None)
+        if chosen is not None and chosen.model_fields_set:
+            said |= {f"{group}.{name}": value for name, value in chosen if value is not None}
     return said
 
 
