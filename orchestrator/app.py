@@ -39,6 +39,7 @@ from orchestrator.api.authentication import Authentication
 from orchestrator.api.authenticator import Authenticator
 from orchestrator.api.event_stream import declare_event_streams
 from orchestrator.api.guard import Guard, own_origins
+from orchestrator.api.methods import SpelledOutAddresses
 from orchestrator.api.problems import install_problems
 from orchestrator.api.static import Frontend
 from orchestrator.approvals.grants import GrantKeys
@@ -106,6 +107,7 @@ def create_api(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     install_problems(app)
+    app.router.routes.insert(0, SpelledOutAddresses(room.router for room in ROUTERS))
     for room in ROUTERS:
         app.include_router(room.router)
     declare_event_streams(app)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationInfo, field_validator
 
 from orchestrator.api.deps import (
     ChatDep,
@@ -81,7 +81,7 @@ class ChatRequest(Body):
     parent_message_id: Identifier | None = None
     """Starts a branch under this message instead of the end of the session."""
     settings: TurnSettings = TurnSettings()
-    temporary: bool = False
+    temporary: StrictBool = False
     """True starts a session that is never stored: it is gone when it is deleted, after an hour
     without a message, and with the process. It takes and keeps no files."""
 

@@ -1,5 +1,6 @@
 """Points in time as requests write them."""
 
+from datetime import date
 from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator
@@ -13,3 +14,4 @@ def _rfc3339(text: object) -> object:
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+Day = Annotated[date, BeforeValidator(_rfc3339)]

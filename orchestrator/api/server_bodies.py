@@ -7,7 +7,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StrictBool,
+    ValidationError,
+    field_validator,
+)
 
 from orchestrator.domain.servers import MAX_SERVERS, ServerConfig, Trust
 from orchestrator.errors import Conflict, NotFound
@@ -69,7 +77,7 @@ class ServerPatch(WriteOnlyToken):
 
     title: str | None = None
     url: str | None = None
-    enabled: bool | None = None
+    enabled: StrictBool | None = None
     trust: Trust | None = None
     token_file: str | None = None
     token_env: str | None = None

@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from orchestrator.api.deps import AggregatorDep, DatabaseDep, DocumentsDep, PrincipalDep
 from orchestrator.api.problems import problem_responses
@@ -27,7 +27,7 @@ class ToolSwitch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"enabled": False}]})
 
-    enabled: bool
+    enabled: StrictBool
 
 
 class ChangedTool(BaseModel):
@@ -88,7 +88,7 @@ async def list_changes(
     return await asyncio.to_thread(_changed_tools, changes)
 
 
-@router.post("/tools/{tool:path}/accept", responses=problem_responses(404, 409, 507))
+@router.post("/changes/{tool:path}/accept", responses=problem_responses(404, 409, 507))
 async def accept_change(
     server_id: ServerId,
     tool: ToolName,

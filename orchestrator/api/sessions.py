@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StrictBool, StringConstraints
 from sqlalchemy import Connection
 
 from orchestrator.api.authenticator import Principal
@@ -71,7 +71,7 @@ class SessionChange(BaseModel):
         Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
         | None
     ) = None
-    pinned: bool | None = None
+    pinned: StrictBool | None = None
     settings: SessionSettings | None = None
     """What its turns do differently, from the next one on; takes the place of all that was said."""
 

@@ -33,7 +33,10 @@ def signed_address(scope: Scope) -> SignedAddress | None:
     match = _PATH.fullmatch(scope["path"])
     if match is None or not match[2] or scope.get("method") not in ("GET", "HEAD"):
         return None
-    query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20)
+    try:
+        query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20)
+    except ValueError:  # More fields than any address of ours has.
+        return None
     given = [query.get(name, []) for name in ("expires", "disposition", "signature")]
     if any(len(values) != 1 for values in given):
         return None

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from sqlalchemy import Connection
 
 from orchestrator.api.deps import DatabaseDep, PrincipalDep, SettingsDep
-from orchestrator.api.moments import Moment
+from orchestrator.api.moments import Day, Moment
 from orchestrator.api.problems import problem_responses
 from orchestrator.chat.budget import DAY, MONTH
 from orchestrator.domain.times import to_rfc3339, utc_now
@@ -45,11 +45,11 @@ Zone = Annotated[
     Query(max_length=64, description="IANA zone of the days; the owner's when not given"),
 ]
 Since = Annotated[
-    date | Moment | None,
+    Day | Moment | None,
     Query(alias="from", description="First day, or a time", examples=["2026-11-01"]),
 ]
 Until = Annotated[
-    date | Moment | None,
+    Day | Moment | None,
     Query(alias="to", description="Day or time at which it ends, itself left out"),
 ]
 _SUMS = {

@@ -38,7 +38,7 @@ class Reasoning(Value):
     """How much a model may think before it answers."""
 
     effort: Literal["max", "xhigh", "high", "medium", "low", "minimal", "none"] | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    max_tokens: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = None
     exclude: StrictBool | None = None
     enabled: StrictBool | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
@@ -47,20 +47,20 @@ class Reasoning(Value):
 class Parameters(Value):
     """How a model is asked; what is null is left to the model."""
 
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0)] | None = None
-    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_a: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    repetition_penalty: Annotated[float, Field(ge=0, le=2)] | None = None
-    seed: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = None
+    temperature: Annotated[float, Field(strict=True, ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(strict=True, ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(strict=True, ge=0)] | None = None
+    min_p: Annotated[float, Field(strict=True, ge=0, le=1)] | None = None
+    top_a: Annotated[float, Field(strict=True, ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = None
+    frequency_penalty: Annotated[float, Field(strict=True, ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Field(strict=True, ge=-2, le=2)] | None = None
+    repetition_penalty: Annotated[float, Field(strict=True, ge=0, le=2)] | None = None
+    seed: Annotated[int, Field(strict=True, ge=-(2**53), le=2**53)] | None = None
     stop: Annotated[tuple[Word, ...], Field(max_length=4)] | None = None
-    logit_bias: dict[Word, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    logit_bias: dict[Word, Annotated[float, Field(strict=True, ge=-100, le=100)]] | None = None
     logprobs: StrictBool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    top_logprobs: Annotated[int, Field(strict=True, ge=0, le=20)] | None = None
     parallel_tool_calls: StrictBool | None = None
     tool_choice: Literal["none", "auto", "required"] | None = None
     response_format: Annotated[dict[str, Any], AfterValidator(_is_json)] | None = None

@@ -2,7 +2,14 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StrictBool,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from orchestrator.domain.model_settings import ModelChoice, RoleModels, SystemPromptText, Word
 from orchestrator.domain.servers import MAX_SERVERS, ToolNames, repeated
@@ -31,7 +38,7 @@ class PresetServer(Value):
     """A server as a preset switches it."""
 
     id: Word
-    enabled: bool
+    enabled: StrictBool
     disabled_tools: ToolNames = ()
 
 

@@ -8,6 +8,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    StrictBool,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -42,7 +43,7 @@ class ServerConfig(BaseModel):
     title: str = Field(default="", max_length=80)
     """Empty means: show the id."""
     url: str = Field(max_length=2048)
-    enabled: bool = True
+    enabled: StrictBool = True
     trust: Trust = "third_party"
     token_file: str | None = None
     """`tokens/ID`, relative to the data directory: the file that holds the bearer token."""

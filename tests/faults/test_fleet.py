@@ -157,7 +157,7 @@ def test_a_tool_that_changes_by_one_byte_is_not_called_until_it_is_accepted(tmp_
 
             server.restart("--greet-description", "Greet a person;")
             house.ask("POST", f"{SERVERS}/refresh", house.bearer)
-            accept = f"{SERVERS}/toy/tools/greet/accept"
+            accept = f"{SERVERS}/toy/changes/greet/accept"
             read = {"sha256": change["sha256"]}
             stale = house.ask("POST", accept, house.bearer, read)
             assert (stale.status, stale.json["code"]) == (409, "conflict")

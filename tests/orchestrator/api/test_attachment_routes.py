@@ -324,6 +324,7 @@ def test_a_signed_address_opens_one_file_for_reading_and_nothing_else(house: Doo
     for method, wrong in (
         ("GET", path),
         ("GET", f"{path}?{query}&{query}"),
+        ("GET", f"{path}?{query}{'&more=1' * 30}"),
         ("GET", f"{path}?{query.partition('&')[2]}"),
         ("GET", f"{path}?{re.sub('expires=[0-9]+', 'expires=soon', query)}"),
         ("GET", f"/api/attachments/{item['id']}?{query}"),

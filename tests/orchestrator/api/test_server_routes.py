@@ -301,7 +301,7 @@ def test_a_server_that_goes_takes_its_token_with_it(house: Door, listed: list[di
         ("DELETE", "/nobody"),
         ("GET", "/nobody/changes"),
         ("PUT", "/nobody/tools/x"),
-        ("POST", "/nobody/tools/x/accept"),
+        ("POST", "/nobody/changes/x/accept"),
     ],
 )
 def test_a_server_that_is_not_there_is_not_found(house: Door, method: str, path: str):
