@@ -184,6 +184,7 @@ async def test_a_server_that_broke_again_and_again_is_called_as_soon_as_it_is_ba
         side.wire.cuts_answers = 4
         lost = [await side.call("read_note", {"item_id": "1"}) for _ in range(2)]
         assert {call.status for call in lost} == {"failed"}
+        side.wire.cuts_answers = 0
         await side.aggregator.refresh()
     assert (await side.call("read_note", {"item_id": "1"})).status == "done"
     assert side.aggregator.servers()[0].state == "ready"
