@@ -38,6 +38,7 @@ BY_MEANING = (
     "POST /api/presets",
     "POST /api/presets/import",
 )
+ALSO_RIGHT = BY_BYTES | {operation: ["400", "413", "422"] for operation in BY_MEANING}
 CONFIG = "".join(
     f"""
 [[operations]]
