@@ -16,6 +16,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -114,6 +116,8 @@ def spawn(
 ) -> "subprocess.Popen[str] | WarmProcess":
     """Start a program, warm where that is the same: `python -m` without settings of Python."""
     of_python = {name for name in environment if name.startswith("PYTHON")} - {"PYTHONUNBUFFERED"}
+    if environment.get("PYTHONPATH") == str(ROOT):  # It has that path anyway.
+        of_python.discard("PYTHONPATH")
     if tuple(command[:2]) == (sys.executable, "-m") and not of_python:
         return WarmProcess(*command[2:], cwd=cwd, environment=environment, stderr=stderr)
     return subprocess.Popen(
@@ -126,6 +130,25 @@ def spawn(
         text=True,
         start_new_session=True,
     )
+
+
+def run(
+    command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; its output and its errors come apart. Raises TimeoutExpired."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
+        process = spawn(command, cwd=cwd, environment=environment, stderr=errors.fileno())
+        timer = threading.Timer(timeout_s, process.kill)
+        timer.start()
+        assert process.stdout is not None
+        with process.stdout as pipe:
+            output = pipe.read()
+        code = process.wait(timeout_s)
+        if not timer.is_alive():
+            raise subprocess.TimeoutExpired(list(command), timeout_s, output)
+        timer.cancel()
+        errors.seek(0)
+        return subprocess.CompletedProcess(list(command), code, output, errors.read())
 
 
 def _oven() -> _Oven:

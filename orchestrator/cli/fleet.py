@@ -64,20 +64,25 @@ class FleetDocument:
         orchestrator, which knows what was in force. Until then that stays.
         """
         with self._folder.locked():
-            if self._known is None:
-                self._known = self._folder.read()
-            else:
-                self._known, _ = self._folder.glance(self._known)
+            self._known, _ = self._look()
         servers = self._known.mcp_servers.servers
         return [server.id for server in servers if server.enabled and server.trust == "fleet"]
+
+    def _look(self) -> tuple[Contents, dict[str, str]]:
+        if self._known is None:
+            return self._folder.read(), {}
+        return self._folder.glance(self._known)
 
     def adopt(self, fleet: list[FleetServer]) -> list[str]:
         """Add what is new in the fleet; return the new servers that shall run.
 
-        One that the owner removed is not new.
+        One that the owner removed is not new. While the document cannot be used, nothing is added
+        until the next start.
         """
         with self._folder.locked():
-            now = self._folder.read()
+            now, problems = self._look()
+            if problems:
+                return []
             document = now.mcp_servers
             known = {*document.known_fleet, *(server.id for server in document.servers)}
             added = tuple(_config(server) for server in fleet if server.name not in known)
@@ -87,7 +92,8 @@ class FleetDocument:
                     "known_fleet": tuple(sorted({*known, *(server.name for server in fleet)})),
                 }
             )
-            self._folder.replace(now, replace(now, mcp_servers=changed))
+            self._known = replace(now, mcp_servers=changed)
+            self._folder.replace(now, self._known)
         return [server.id for server in added if server.enabled]
 
 

@@ -47,10 +47,7 @@ include-name = "{operation}"
 [operations.checks.positive_data_acceptance]
 expected-statuses = {json.dumps(ACCEPTED + statuses)}
 """
-    for operation, statuses in {
-        **BY_BYTES,
-        **{name: ["400", "413", "422"] for name in BY_MEANING},
-    }.items()
+    for operation, statuses in ALSO_RIGHT.items()
 )
 
 

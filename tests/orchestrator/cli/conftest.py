@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.warm import run
+
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 
@@ -49,15 +51,8 @@ class Terminal:
         return f"http://127.0.0.1:{self.port}"
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "orchestrator", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        command = [sys.executable, "-m", "orchestrator", *arguments]
+        return run(command, cwd=self.folder, environment=self.environment, timeout_s=30)
 
     def start(self, *arguments: str) -> "Running":
         process = subprocess.Popen(

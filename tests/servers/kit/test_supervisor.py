@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -193,6 +195,15 @@ def told(up: Up, *names: str) -> None:
     up.stdin.flush()
 
 
+def wait_for_pending(pid: int, number: signal.Signals) -> None:
+    """Wait until a frozen process has been sent the signal; the test's own time limit bounds it."""
+    pending = 0
+    while not pending & 1 << (number - 1):
+        time.sleep(0.01)
+        status = Path(f"/proc/{pid}/status").read_text()
+        pending = int(re.search(r"ShdPnd:\s*(\w+)", status)[1], 16)
+
+
 def test_servers_start_and_end_as_they_are_ordered(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "servers", "up", "--json", "--orders", "--port", "0"]
     environment = {**os.environ, "FLOTILLA_DATA_DIR": str(tmp_path)}
@@ -207,6 +218,7 @@ def test_servers_start_and_end_as_they_are_ordered(tmp_path: Path) -> None:
             assert (second["server"], second["state"]) == ("housekeeping", "ready")
             os.kill(second["pid"], signal.SIGSTOP)
             told(up, "calculator")
+            wait_for_pending(second["pid"], signal.SIGTERM)
             told(up, "calculator", "housekeeping")
             assert next_event(up) == {**second, "url": "", "state": "down"}
             again = next_event(up)
