@@ -113,7 +113,7 @@ class NewSystemPrompt(Value):
         json_schema_extra={"examples": [{"system_prompt": "Answer in Portuguese, briefly."}]}
     )
 
-    system_prompt: Annotated[str, Field(max_length=100_000)] | None
+    system_prompt: Annotated[str, Field(max_length=50_000)] | None
 
 
 class SystemPrompt(BaseModel):

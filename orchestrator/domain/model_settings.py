@@ -18,7 +18,7 @@ ModelId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
 EndpointName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 """A slug or the like; the bounds also keep out half characters, which nothing can store."""
-SystemPromptText = Annotated[str, Field(max_length=100_000)]
+SystemPromptText = Annotated[str, Field(max_length=50_000)]
 Words = Annotated[tuple[Word, ...], Field(max_length=100)]
 DollarsPerMillion = Annotated[Decimal, Field(ge=0, le=1_000_000, max_digits=16)]
 """US dollars per million tokens; the same number is micro-dollars per token."""
