@@ -50,8 +50,17 @@ expected-statuses = {json.dumps(ACCEPTED + statuses)}
 )
 
 
-@pytest.mark.timeout(240)
-def test_no_request_gets_a_5xx_or_an_undocumented_answer(tmp_path: Path) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("phases", "examples"),
+    [
+        ("examples,coverage,fuzzing", "10"),
+        pytest.param("examples,coverage,fuzzing,stateful", "50", marks=pytest.mark.long),
+    ],
+)
+def test_no_request_gets_a_5xx_or_an_undocumented_answer(
+    tmp_path: Path, phases: str, examples: str
+) -> None:
     with (
         practice_model("--pace-ms", "0") as model_url,
         running(Installation(tmp_path, model_url)) as installation,
@@ -62,7 +71,8 @@ def test_no_request_gets_a_5xx_or_an_undocumented_answer(tmp_path: Path) -> None
         config.write_text(CONFIG)
         command = [executable, "-m", "schemathesis.cli"]
         command += ["--config-file", str(config), "run", str(document)]
-        options = ["--url", installation.url, "--max-examples", "10", "--workers", "2"]
+        options = ["--url", installation.url, "--max-examples", examples, "--workers", "2"]
+        options += ["--phases", phases]
         header = f"Authorization: {installation.bearer['Authorization']}"
         done = subprocess.run(
             [*command, *options, "--seed", SEED, "--header", header],
@@ -70,7 +80,7 @@ def test_no_request_gets_a_5xx_or_an_undocumented_answer(tmp_path: Path) -> None
             check=False,
             capture_output=True,
             text=True,
-            timeout=230,
+            timeout=570,
         )
     shown = "\n".join(line[:400] for line in done.stdout.splitlines())
     assert done.returncode == 0, shown[-12_000:] + done.stderr[-2_000:]

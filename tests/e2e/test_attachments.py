@@ -226,9 +226,9 @@ def test_the_button_works_by_keyboard_and_a_message_needs_no_text(
     chat: ChatPage, model: FakeOpenRouter
 ):
     model.script(text("I see."))
-    chat.button("Attach files").focus()
+    expect(chat.composer).to_be_focused()  # The page does that once it is ready.
     with chat.page.expect_file_chooser() as choosers:
-        chat.page.keyboard.press("Enter")
+        chat.button("Attach files").press("Enter")
     assert choosers.value.is_multiple()
     choosers.value.set_files([png(), REPORT])
     are_uploaded(chat, 2)
