@@ -67,8 +67,10 @@ class WarmProcess:
         return self.returncode
 
     def send_signal(self, number: int) -> None:
+        # It may end just now: who started it learns that a moment later.
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
