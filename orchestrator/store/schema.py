@@ -236,7 +236,8 @@ usage = Table(
     Column("generation_id", Text),
     Column("created_at", Text, nullable=False),
     Column("message_id", Text),
-    # `pending`: the stream broke before its usage came, which is asked for later.
+    # `pending`: the stream broke before its usage came, which is asked for later. `estimated`:
+    # nobody could say what it cost.
     Column("state", Text, nullable=False, server_default="final"),
     Index("usage_by_owner", "owner_id", "created_at"),
     Index("usage_pending", "state", sqlite_where=Column("state", Text) == "pending"),
