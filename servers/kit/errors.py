@@ -3,7 +3,9 @@
 UpstreamError          the call could not be done; the text is one sentence for the model
 ├── InvalidInput       the arguments cannot be used: change them
 ├── NotFound           no such thing: look again for its name or id
-├── NotAllowed         the owner has to act: sign in, grant, or change a right
+├── NotAllowed         the owner has to act: grant, or change a right
+│   └── SignInRequired the owner has to sign in, or to permit more; the same call goes on then
+├── Conflict           it was changed meanwhile, or exists already: look again, then decide
 ├── TooLarge           the answer or the input is over a limit: ask for less
 └── Unavailable        the upstream is away, slow or throttling: later; see retry_after_s
 """
@@ -11,7 +13,7 @@ UpstreamError          the call could not be done; the text is one sentence for 
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from fastmcp.exceptions import ToolError
 from pydantic import ValidationError
@@ -37,6 +39,28 @@ class NotFound(UpstreamError):
 
 class NotAllowed(UpstreamError):
     """Only the owner can mend this; the message says what to do and where."""
+
+
+class SignInRequired(NotAllowed):
+    """A sign-in is missing, has ended, or permits too little. Nothing was done."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: Literal["no_account", "ended", "scope"],
+        capability: str,
+        account: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason: Literal["no_account", "ended", "scope"] = reason
+        self.capability = capability
+        self.account = account
+        """The account that has to sign in again; None for any."""
+
+
+class Conflict(UpstreamError):
+    """The thing was changed by somebody else, or is there already; nothing was overwritten."""
 
 
 class TooLarge(UpstreamError):

@@ -15,6 +15,7 @@ MAX_QUALIFIED_NAME = 64
 
 ServerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,31}$")]
 ToolName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,39}$")]
+CapabilityName = Annotated[str, Field(pattern=r"^[a-z][a-z_]{1,31}$")]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
 
@@ -65,6 +66,8 @@ class ToolManifest(BaseModel):
     """The argument that names the account, shown on approval."""
     undo: ToolName | None = None
     """The tool of this server that reverses it; without one it cannot be undone."""
+    capability: CapabilityName | None = None
+    """What the account has to permit, one of `sign_in.capabilities`; None: no account is needed."""
 
     @model_validator(mode="after")
     def _labels_fit_level(self) -> Self:
@@ -125,6 +128,27 @@ class ToolManifest(BaseModel):
         )
 
 
+class Capability(BaseModel):
+    """What the owner permits a server to do with an account, asked for when it is first needed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    """What the owner reads: "read your mail"."""
+    scopes: tuple[str, ...] = Field(min_length=1)
+    """All that the provider must have granted for it, in the provider's words."""
+
+
+class SignIn(BaseModel):
+    """How the owner signs in to the accounts a server works with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    provider: Literal["google"]
+    capabilities: dict[CapabilityName, Capability] = Field(min_length=1)
+    """The first is asked for when nothing else is said."""
+
+
 class Manifest(BaseModel):
     """The content of `servers/<name>/manifest.toml`."""
 
@@ -139,6 +163,7 @@ class Manifest(BaseModel):
     extra: str | None = None
     environment: tuple[EnvironmentName, ...] = ()
     enabled_by_default: bool = False
+    sign_in: SignIn | None = None
     tools: dict[ToolName, ToolManifest]
 
     @model_validator(mode="after")
@@ -150,6 +175,14 @@ class Manifest(BaseModel):
         for tool, said in self.tools.items():
             if said.undo is not None and said.undo not in self.tools:
                 raise ValueError(f"{tool!r} is undone by {said.undo!r}, which is no tool")
+        return self
+
+    @model_validator(mode="after")
+    def _capabilities_are_known(self) -> Self:
+        known = self.sign_in.capabilities if self.sign_in is not None else {}
+        for tool, said in self.tools.items():
+            if said.capability is not None and said.capability not in known:
+                raise ValueError(f"{tool!r} needs the capability {said.capability!r}: not listed")
         return self
 
     def title_of(self, tool: str) -> str:

@@ -1,0 +1,1 @@
+"""The accounts of a server: who signed in, with which rights, and tokens that work."""
