@@ -1,6 +1,6 @@
 """What the gate keeps when programs are killed, frozen or starved around it.
 
-The README's command kills 300 times; `test_twenty_kills` does the same 20 times.
+The README's command kills 300 times; the tests here 8 and 40 times.
 """
 
 import sqlite3
@@ -42,12 +42,13 @@ def house(tmp_path: Path) -> Iterator[GatedHouse]:
         yield house
 
 
-@pytest.mark.timeout(300)
-async def test_twenty_kills_double_nothing_and_hide_nothing(tmp_path: Path) -> None:
-    report = await gate_loop(tmp_path, kills=20, seed=SEED)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kills", [8, pytest.param(40, marks=pytest.mark.long)])
+async def test_kills_double_nothing_and_hide_nothing(tmp_path: Path, kills: int) -> None:
+    report = await gate_loop(tmp_path, kills=kills, seed=SEED)
     assert report.is_clean, report.table()
-    assert report.kills.total() == 20
-    assert report.effects >= 10
+    assert report.kills.total() == kills
+    assert report.effects >= kills // 2
 
 
 def test_what_was_asked_before_both_were_killed_runs_once_half_a_day_later(
