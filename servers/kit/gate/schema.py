@@ -2,6 +2,8 @@
 
 import sqlite3
 
+from servers.kit.database import make_tables
+
 VERSION = 1
 
 _TABLES = (
@@ -60,19 +62,6 @@ _TABLES = (
 )
 
 
-class NewerSchema(Exception):
-    """The file was written by a later version of this program."""
-
-
 def prepare(conn: sqlite3.Connection) -> None:
-    """Makes the tables in an empty file, inside the caller's transaction.
-
-    Raises NewerSchema when the file is ahead of this program.
-    """
-    (version,) = conn.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
-        raise NewerSchema(version)
-    if version < VERSION:
-        for statement in _TABLES:
-            conn.execute(statement)
-        conn.execute(f"PRAGMA user_version = {VERSION}")
+    """Makes the tables in an empty file. Raises NewerSchema."""
+    make_tables(conn, VERSION, _TABLES)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from servers.kit.gate import ledger as ledger_module
+from servers.kit import database
 from servers.kit.gate.ledger import Ledger, LedgerUnavailable, ledger_file
 
 
@@ -89,7 +89,7 @@ async def test_the_event_loop_runs_on_while_the_file_is_locked(
 async def test_a_lock_that_is_never_given_back_is_reported(
     ledger: Ledger, ledger_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger_module, "LOCK_PATIENCE_S", 0.0)
+    monkeypatch.setattr(database, "LOCK_PATIENCE_S", 0.0)
     lock = os.open(ledger_path.with_name("gate.db.lock"), os.O_RDWR)
     fcntl.flock(lock, fcntl.LOCK_EX)
 
