@@ -1,0 +1,5 @@
+"""A fake Google: Gmail, Calendar, Tasks and the sign-in, on a real port, as strict as Google."""
+
+from tests.fakes.google.server import FakeGoogle
+
+__all__ = ["FakeGoogle"]

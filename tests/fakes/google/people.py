@@ -1,0 +1,14 @@
+"""One person with an account: mail, calendars and tasks."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.fakes.google.server import FakeGoogle
+
+
+class Person:
+    """An account of the fake Google, with what is in it."""
+
+    def __init__(self, email: str, google: "FakeGoogle") -> None:
+        self.email = email
+        self.google = google
