@@ -7,7 +7,11 @@ FlotillaError                 code, HTTP status, a sentence that says what to do
 ├── NotFound                  404  no such row for this owner
 │   └── BlobNotFound               the bytes of a file are gone
 ├── Conflict                  409  the request does not fit the present state
-│   └── BlobExists                 bytes are never written twice under one name
+│   ├── BlobExists                 bytes are never written twice under one name
+│   ├── SignInNotConfigured        nobody can sign in to a provider before the owner sets something
+│   ├── SignInUnknown              a sign-in that was not begun here, is used or too old
+│   ├── SignInDenied               the person said no at the provider
+│   └── SignInRefused              the provider did not complete it; says why
 ├── TooLarge                  413  a body, message or file over its limit
 ├── UnsupportedType           415  a file of a type that is on no list
 ├── TextNotReadable           422  a document whose text cannot be had; says why
@@ -99,6 +103,30 @@ class EventLogBehind(Conflict):
     """The client has seen events that a power cut took from the log; it should reload."""
 
     code = "event_log_behind"
+
+
+class SignInNotConfigured(Conflict):
+    """The owner has to set something before anybody can sign in; the message says what."""
+
+    code = "not_configured"
+
+
+class SignInUnknown(Conflict):
+    """This sign-in was not begun here, or it was used already, or is older than ten minutes."""
+
+    code = "sign_in_unknown"
+
+
+class SignInDenied(Conflict):
+    """The person said no at the provider; nothing was changed."""
+
+    code = "sign_in_denied"
+
+
+class SignInRefused(Conflict):
+    """The provider did not complete the sign-in; the message says why."""
+
+    code = "sign_in_refused"
 
 
 class TooLarge(FlotillaError):

@@ -15,6 +15,7 @@ from orchestrator.store.database import opened_read_only
 from orchestrator.store.json_file import read_json_document
 from orchestrator.tools.failures import ExchangeFailed
 from orchestrator.tools.records import ServerRecords
+from orchestrator.tools.side_requests import SideRequests
 from orchestrator.tools.tokens import ServerTokens
 
 ROWS_AT_ONCE = 500
@@ -39,7 +40,8 @@ def verdicts(settings: Settings) -> list[Verdict]:
     path = settings.data_dir / "mcp_servers.json"
     document = read_json_document(path, ServersDocument, ServersDocument())
     fleet = [server for server in document.servers if server.trust == "fleet"]
-    records = ServerRecords(ServerTokens(settings.data_dir), ssl.create_default_context())
+    requests = SideRequests(ServerTokens(settings.data_dir), ssl.create_default_context())
+    records = ServerRecords(requests)
     own, seen = _own(settings)
     return [own, *asyncio.run(_of_servers(records, fleet, seen))]
 

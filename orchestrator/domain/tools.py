@@ -48,6 +48,10 @@ class ToolDefinition:
     """Whether its server names a tool that reverses it."""
     is_journalled: bool = False
     """Whether its server runs a call id at most once and remembers how that ended."""
+    has_preview: bool = False
+    """Whether its server can say what a call would do."""
+    capability: str | None = None
+    """What an account of its server has to permit; None when no account is needed."""
 
     @property
     def reaches_out(self) -> bool:

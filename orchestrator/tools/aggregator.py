@@ -21,6 +21,7 @@ from orchestrator.domain.tools import (
     ToolResult,
 )
 from orchestrator.errors import NotFound, OutcomeUnknown, ToolError
+from orchestrator.tools.accounts import AccountsClient
 from orchestrator.tools.addresses import AddressRule
 from orchestrator.tools.breaker import CircuitBreaker
 from orchestrator.tools.cache import ListCache
@@ -29,10 +30,12 @@ from orchestrator.tools.catalogue import Catalogue
 from orchestrator.tools.connection import Connection
 from orchestrator.tools.failures import ExchangeFailed, unreadable
 from orchestrator.tools.pins import PinStore, ToolChange, ToolPins
+from orchestrator.tools.previews import ToolPreviews
 from orchestrator.tools.processes import ProcessMemory
 from orchestrator.tools.records import AuditRows, CallRecord, ServerRecords
 from orchestrator.tools.results import tool_result
 from orchestrator.tools.server_files import read_file
+from orchestrator.tools.side_requests import SideRequests
 from orchestrator.tools.surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
@@ -76,7 +79,10 @@ class MCPToolAggregator:
         self._clock = clock
         self._jitter = jitter
         ssl_context = ssl_context or ssl.create_default_context()
-        self._records = ServerRecords(token_for, ssl_context)
+        requests = SideRequests(token_for, ssl_context)
+        self._records = ServerRecords(requests)
+        self.accounts = AccountsClient(requests, self._configured)
+        self.previews = ToolPreviews(requests, self._configured)
         self._around = Surroundings(
             token_for=token_for,
             ssl_context=ssl_context,
@@ -138,10 +144,7 @@ class MCPToolAggregator:
         return {server: sizes[process] for server, process in processes.items()}
 
     def changes(self, server: str) -> tuple[ToolChange, ...]:
-        """Return the tools of a server that are held back, with both definitions.
-
-        Raises NotFound when no such server is configured.
-        """
+        """Return the held-back tools of a server, with both definitions. Raises NotFound."""
         self._member(server)
         return self._pins.changes(server)
 
@@ -192,8 +195,7 @@ class MCPToolAggregator:
     async def audit_rows(self, server: str, *, after: int = 0, limit: int = 100) -> AuditRows:
         """Return rows of a server's audit trail with a position above `after`, oldest first.
 
-        Raises NotFound when no such server of the fleet is configured, ToolError when it cannot
-        tell.
+        Raises NotFound for what is no server of the fleet, ToolError when it cannot tell.
         """
         config = self._configured(server)
         try:

@@ -115,6 +115,8 @@ def definition_of(tool: ListedTool, server: ServerConfig) -> ToolDefinition:
         account_argument=effects.account_argument,
         undoable=effects.undoable,
         is_journalled=effects.is_journalled,
+        has_preview=effects.has_preview,
+        capability=effects.capability,
     )
 
 

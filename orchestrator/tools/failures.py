@@ -73,3 +73,13 @@ def unreadable(config: ServerConfig, failure: ExchangeFailed) -> ToolError:
     if failure.kind in ("refused", "broken", "timeout", "http"):
         return ServerUnavailable(f"The records of the server {name!r} are away: {failure}.")
     return BadReply(f"The records of the server {name!r} cannot be used: {failure}.")
+
+
+def no_answer(config: ServerConfig, failure: ExchangeFailed) -> ToolError:
+    """Return what to raise when a server did not answer a request beside its MCP session."""
+    name = config.shown_title
+    if failure.kind == "auth":
+        return NeedsSignIn(f"The server {name!r} cannot be asked: {failure}.")
+    if failure.kind in ("refused", "broken", "timeout", "http"):
+        return ServerUnavailable(f"The server {name!r} cannot be asked now: {failure}.")
+    return BadReply(f"The server {name!r} gave no usable answer: {failure}.")

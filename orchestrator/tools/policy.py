@@ -24,6 +24,8 @@ class _Policy(BaseModel):
     destinations: list[str] = Field(default_factory=list[str], max_length=_MAX_DESTINATIONS)
     account: str | None = Field(default=None, max_length=_MAX_NAME_LENGTH)
     undoable: bool = False
+    preview: bool = False
+    capability: str | None = Field(default=None, max_length=_MAX_NAME_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class ToolEffects:
     account_argument: str | None = None
     undoable: bool = False
     is_journalled: bool = False
+    has_preview: bool = False
+    capability: str | None = None
 
 
 ANYTHING = ToolEffects(
@@ -78,4 +82,6 @@ def effects_of(policy: Any, hints: dict[str, Any], trust: Trust) -> ToolEffects:
         account_argument=said.account,
         undoable=said.undoable,
         is_journalled=said.level >= _ASKS or bool(labels & {"write", "egress"}),
+        has_preview=said.preview,
+        capability=said.capability,
     )

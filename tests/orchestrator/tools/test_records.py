@@ -10,6 +10,7 @@ from orchestrator.domain.servers import ServerConfig
 from orchestrator.errors import NotFound
 from orchestrator.tools.failures import ExchangeFailed
 from orchestrator.tools.records import AuditHead, ServerRecords
+from orchestrator.tools.side_requests import SideRequests
 
 HEAD = {"position": 7, "hash": "ab"}
 
@@ -51,7 +52,7 @@ async def answering(answer: bytes) -> AsyncIterator[Answers]:
 
 @pytest.fixture
 def records() -> ServerRecords:
-    return ServerRecords(lambda _: "the-token", ssl.create_default_context())
+    return ServerRecords(SideRequests(lambda _: "the-token", ssl.create_default_context()))
 
 
 async def test_audit_rows_are_read_beside_the_mcp_address(records: ServerRecords):
