@@ -116,6 +116,7 @@ class ToolManifest(BaseModel):
         policy |= {"destinations": list(self.destinations)} if self.destinations else {}
         policy |= {"account": self.account} if self.account else {}
         policy |= {"undoable": True} if self.undo else {}
+        policy |= {"capability": self.capability} if self.capability else {}
         return policy
 
     @property

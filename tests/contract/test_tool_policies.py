@@ -5,7 +5,7 @@ from mcp.types import Tool
 
 from orchestrator.domain.servers import ServerConfig
 from orchestrator.tools.definitions import definition_of, listed_tool
-from servers.kit.manifest import ToolManifest, all_manifests
+from servers.kit.manifest import Label, ToolManifest, all_manifests
 from tests.fakes.effects_server import MANIFEST
 
 TOOLS = [
@@ -13,6 +13,8 @@ TOOLS = [
     for manifest in (MANIFEST, *all_manifests())
     for name, tool in manifest.tools.items()
 ]
+WITH_ACCOUNT = ToolManifest(labels=frozenset({Label.READ}), capability="read")
+TOOLS.append(pytest.param(WITH_ACCOUNT, id="with_account"))
 FLEET = ServerConfig(id="some", url="http://127.0.0.1:1/mcp", trust="fleet")
 
 
@@ -31,3 +33,4 @@ def test_a_policy_arrives_as_the_manifest_says_it(said: ToolManifest):
     assert definition.destinations == said.destinations
     assert definition.account_argument == said.account
     assert definition.undoable == (said.undo is not None)
+    assert definition.capability == said.capability
