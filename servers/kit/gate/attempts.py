@@ -11,7 +11,7 @@ from fastmcp.exceptions import FastMCPError, ToolError
 from fastmcp.tools.base import ToolResult
 from mcp.types import CallToolResult, TextContent
 
-from servers.kit.errors import TooLarge, UpstreamError
+from servers.kit.errors import SignInRequired, TooLarge, UpstreamError
 from servers.kit.gate import journal, refusals, tickets
 from servers.kit.gate.grants import GrantRefused
 from servers.kit.gate.journal import Call
@@ -30,7 +30,9 @@ REPLAYED_META = "flotilla/replayed"
 
 Run: TypeAlias = Callable[[], Awaitable[ToolResult]]
 Ended: TypeAlias = tuple[Literal["done", "failed", "unknown"], CallToolResult]
-Attempt: TypeAlias = CallToolResult | journal.OverLimit | journal.GrantUsed | LedgerUnavailable
+NotMade: TypeAlias = LedgerUnavailable | SignInRequired
+"""Why a call was not made, for everybody who waits for it."""
+Attempt: TypeAlias = CallToolResult | journal.OverLimit | journal.GrantUsed | NotMade
 
 
 class Attempts:
@@ -44,10 +46,12 @@ class Attempts:
     async def known(self, call: Call) -> CallToolResult | None:
         """What there is to say of this call without running it; None when it never began.
 
-        Raises LedgerUnavailable.
+        Raises LedgerUnavailable, and SignInRequired when it was withdrawn just now.
         """
         if call.call_id in self._running:
             joined = await self._join(call)
+            if isinstance(joined, SignInRequired):
+                raise joined
             return joined if isinstance(joined, CallToolResult) else None
         found = await self._ledger.read(journal.find, call.call_id, call.hash, self._ledger.process)
         return None if found is None else _answer(call, found)
@@ -56,7 +60,8 @@ class Attempts:
         """How the call ended, now or before.
 
         From its first note to its last it cannot be cancelled: whoever waits here may go. Raises
-        GrantRefused and LedgerUnavailable when it did not begin for that reason.
+        GrantRefused and LedgerUnavailable when it did not begin for that reason, and SignInRequired
+        when it was withdrawn: it may begin again then, under the same id and with the same grant.
         """
         call = permit.call
         if call.call_id not in self._running:
@@ -66,7 +71,7 @@ class Attempts:
         attempt = await self._join(call)
         if isinstance(attempt, journal.GrantUsed):
             raise GrantRefused("Another call has used this grant.")
-        if isinstance(attempt, LedgerUnavailable):
+        if isinstance(attempt, NotMade):
             raise attempt
         return attempt
 
@@ -103,7 +108,10 @@ class Attempts:
                 return beginning
             case found:
                 return _answer(call, found)
-        state, result = await _ended(call, run)
+        ended = await _ended(call, run)
+        if isinstance(ended, SignInRequired):
+            return await self._withdrawn(call, ended)
+        state, result = ended
         text = result.model_dump_json(by_alias=True, exclude_none=True)
         try:
             await self._ledger.write(
@@ -113,6 +121,16 @@ class Attempts:
             # What happened, happened: this client learns it, later ones that it is not known.
             logger.exception("call_end_not_noted call_id=%s state=%s", call.call_id, state)
         return result
+
+    async def _withdrawn(self, call: Call, why: SignInRequired) -> NotMade:
+        try:
+            await self._ledger.write(journal.withdraw, call.call_id)
+        except LedgerUnavailable as error:
+            # It was not made, and its id is not free either: whoever repeats it has to look.
+            logger.exception("call_not_withdrawn call_id=%s", call.call_id)
+            return error
+        logger.info("call_withdrawn call_id=%s reason=%s", call.call_id, why.reason)
+        return why
 
 
 def replayed(stored: str) -> CallToolResult:
@@ -152,11 +170,16 @@ def _begin(
     return beginning
 
 
-async def _ended(call: Call, run: Run) -> Ended:
-    """Runs the tool; whatever it raises becomes a result that says what is known."""
+async def _ended(call: Call, run: Run) -> Ended | SignInRequired:
+    """Runs the tool; whatever it raises becomes a result that says what is known.
+
+    Only of a missing sign-in nothing is kept.
+    """
     try:
         result = await run()
     except ToolError as error:
+        if isinstance(error.__cause__, SignInRequired):
+            return error.__cause__
         # FastMCP masks what nobody raised on purpose: a fault, perhaps after the effect.
         if isinstance(error.__cause__, UpstreamError | None):
             return "failed", _failure(call, str(error))

@@ -21,6 +21,7 @@ from servers.kit.gate.inbox import Inbox
 from servers.kit.gate.judge import Judge
 from servers.kit.gate.ledger import Ledger, LedgerUnavailable, ledger_file
 from servers.kit.gate.limits import Limits
+from servers.kit.gate.permission import AccountCheck
 from servers.kit.gate.ticket_desk import TicketDesk
 from servers.kit.gate.undo import UNDO_META, collect_undo_arguments, undo_meta
 from servers.kit.manifest import Manifest
@@ -37,8 +38,9 @@ Ts = TypeVarTuple("Ts")
 class Gate(Middleware):
     """Lets tools run that only look; any other call needs its permission and leaves its trace."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, check_account: AccountCheck | None = None) -> None:
         self._manifest = manifest
+        self._check_account = check_account
         self._ungated = frozenset(
             name for name, tool in manifest.tools.items() if not tool.is_gated
         )
@@ -103,6 +105,7 @@ class Gate(Middleware):
                     ledger=ledger,
                     attempts=self._attempts,
                     desk=desk,
+                    check_account=self._check_account,
                 )
             try:
                 yield

@@ -41,11 +41,13 @@ class CallMeta(BaseModel):
 
 
 class AskState(BaseModel):
-    """What a client sends back, sealed, with the answer to a question."""
+    """What a call goes on with after a question: a client sends it back, sealed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     call_id: CallId
+    is_approved: bool = False
+    """Whether the person at the client approved exactly this call already."""
 
 
 def call_meta_of(ctx: Context) -> CallMeta:
@@ -68,9 +70,10 @@ def new_call(
         hash_ = call_hash(owner=owner, server=manifest.name, tool=message.name, arguments=arguments)
     except ValueError as error:
         raise ToolError(f"Invalid arguments for {message.name}: they are not JSON.") from error
+    asked = asked_before(message)
     counted = arguments.get(tool.counted_by) if tool.counted_by is not None else None
     return Call(
-        call_id=_asked_before(message) or meta.call_id or f"call_{secrets.token_hex(13)}",
+        call_id=asked.call_id if asked else meta.call_id or f"call_{secrets.token_hex(13)}",
         owner=owner,
         server=manifest.name,
         tool=message.name,
@@ -85,11 +88,11 @@ def new_call(
     )
 
 
-def _asked_before(message: CallToolRequestParams) -> str | None:
-    """The id under which this call was asked about; the SDK has unsealed and checked it."""
+def asked_before(message: CallToolRequestParams) -> AskState | None:
+    """What was kept when this call was asked about; the SDK has unsealed and checked it."""
     if message.request_state is None:
         return None
-    return AskState.model_validate_json(message.request_state).call_id
+    return AskState.model_validate_json(message.request_state)
 
 
 def _client_name(ctx: Context) -> str:

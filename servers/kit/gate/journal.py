@@ -156,6 +156,19 @@ def finish(
         raise LookupError(f"no call {call_id!r} waits for its end")
 
 
+def withdraw(conn: sqlite3.Connection, call_id: str) -> None:
+    """Forgets a begun call that found out that it could not be made: nothing happened.
+
+    Its id and its grant are free again, and no limit counts it. Raises LookupError when no call of
+    that id waits for its end.
+    """
+    found = conn.execute(
+        "DELETE FROM calls WHERE call_id = ? AND state IN ('started', 'unknown')", (call_id,)
+    )
+    if found.rowcount != 1:
+        raise LookupError(f"no call {call_id!r} waits for its end")
+
+
 def note_refusal(
     conn: sqlite3.Connection, call: Call, decision: Literal["denied", "expired"], now_s: float
 ) -> None:

@@ -1,18 +1,26 @@
 """Judges one gated call after the other: known already, permitted, or to be asked about."""
 
+from fastmcp.exceptions import ToolError
 from fastmcp.server.context import Context
 from fastmcp.tools.base import InputRequiredToolResult
 from mcp.types import CallToolRequestParams, CallToolResult
 
+from servers.kit.errors import SignInRequired, UpstreamError
 from servers.kit.gate import journal, refusals
 from servers.kit.gate.attempts import Attempts, Run
 from servers.kit.gate.canonical import canonical_json
 from servers.kit.gate.grants import GrantRefused
-from servers.kit.gate.incoming import CallMeta, call_meta_of, new_call
+from servers.kit.gate.incoming import AskState, CallMeta, call_meta_of, new_call
 from servers.kit.gate.journal import Call
 from servers.kit.gate.ledger import Ledger, LedgerUnavailable
-from servers.kit.gate.permission import Permissions, Refused, brought_along, need_of
-from servers.kit.gate.permit import Need, Permit
+from servers.kit.gate.permission import (
+    AccountCheck,
+    Permissions,
+    Refused,
+    brought_along,
+    need_of,
+)
+from servers.kit.gate.permit import Need, NeedsSignIn, Permit
 from servers.kit.gate.ticket_desk import TicketDesk
 from servers.kit.manifest import Manifest
 
@@ -32,20 +40,22 @@ class Judge:
         ledger: Ledger,
         attempts: Attempts,
         desk: TicketDesk,
+        check_account: AccountCheck | None,
     ) -> None:
         self._manifest = manifest
         self._owner = owner
         self._key = key
         self._attempts = attempts
         self._desk = desk
-        self._permissions = Permissions(manifest, ledger, desk)
+        self._permissions = Permissions(manifest, ledger, desk, check_account)
 
     async def answer(
         self, message: CallToolRequestParams, ctx: Context, run: Run
     ) -> CallToolResult | InputRequiredToolResult:
-        """What the client gets; `run` is called at most once for a call id, ever.
+        """What the client gets; `run` comes to an end at most once for a call id, ever.
 
-        Raises ToolError when `_meta` or the arguments cannot be used at all.
+        Raises ToolError when `_meta`, the arguments or the account cannot be used at all, and
+        NeedsSignIn when the owner can mend that and the same call goes on then.
         """
         meta = call_meta_of(ctx)
         call = new_call(message, ctx, meta, self._manifest, self._owner)
@@ -55,12 +65,16 @@ class Judge:
             return refusals.grant_refused(call.call_id, str(error))
         except LedgerUnavailable as error:
             return refusals.gate_unavailable(call.call_id, str(error))
+        except SignInRequired as error:
+            raise NeedsSignIn(error, AskState(call_id=call.call_id)) from error
+        except UpstreamError as error:
+            raise ToolError(str(error)) from error
 
     async def _judged(
         self, call: Call, message: CallToolRequestParams, meta: CallMeta, ctx: Context, run: Run
     ) -> Refused:
         try:
-            permit = brought_along(call, meta, self._key)
+            permit = brought_along(call, message, meta, self._key)
         except GrantRefused:
             # A repeated call may come with a grant that has expired since.
             if (known := await self._attempts.known(call)) is not None:
@@ -68,7 +82,7 @@ class Judge:
             raise
         need = need_of(permit.call, permit)
         if need is None:
-            attempt = await self._attempts.carry_out(permit, run)
+            attempt = await self._carried_out(permit, run)
             if not isinstance(attempt, journal.OverLimit):
                 return attempt
             need = Need("limit", attempt.why)
@@ -83,10 +97,19 @@ class Judge:
         return await self._permitted(permission, run)
 
     async def _permitted(self, permit: Permit, run: Run) -> CallToolResult:
-        attempt = await self._attempts.carry_out(permit, run)
+        attempt = await self._carried_out(permit, run)
         while isinstance(attempt, journal.OverLimit):
             # Another one of this id had no permit; it was faster, and it is over.
-            attempt = await self._attempts.carry_out(permit, run)
+            attempt = await self._carried_out(permit, run)
         if permit.ticket_id is not None:
             await self._desk.close(permit.ticket_id)
         return attempt
+
+    async def _carried_out(self, permit: Permit, run: Run) -> CallToolResult | journal.OverLimit:
+        try:
+            return await self._attempts.carry_out(permit, run)
+        except SignInRequired as error:
+            # A grant or a ticket comes again with the call; what was said at the client does not.
+            is_approved = permit.call.decided_by == "elicitation"
+            state = AskState(call_id=permit.call.call_id, is_approved=is_approved)
+            raise NeedsSignIn(error, state) from error

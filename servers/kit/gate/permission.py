@@ -1,6 +1,7 @@
 """How a call that asks gets its permission: a grant, the person at the client, or a ticket."""
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -10,7 +11,7 @@ from mcp.types import CallToolRequestParams, CallToolResult
 
 from servers.kit.gate import elicitation, journal, refusals
 from servers.kit.gate.grants import verified_grant
-from servers.kit.gate.incoming import AskState, CallMeta
+from servers.kit.gate.incoming import AskState, CallMeta, asked_before
 from servers.kit.gate.journal import Call
 from servers.kit.gate.ledger import Ledger
 from servers.kit.gate.permit import Need, Permit
@@ -22,6 +23,8 @@ ALWAYS_ASKS = 3
 
 Refused: TypeAlias = CallToolResult | InputRequiredToolResult
 """The answer instead of running: an error, a stored result, or a question to the client."""
+AccountCheck: TypeAlias = Callable[[CallToolRequestParams], Awaitable[None]]
+"""Raises UpstreamError when the account that a call needs does not work."""
 
 
 def need_of(call: Call, permit: Permit) -> Need | None:
@@ -35,8 +38,11 @@ def need_of(call: Call, permit: Permit) -> Need | None:
     return Need("level", "This tool asks before it runs.")
 
 
-def brought_along(call: Call, meta: CallMeta, key: bytes) -> Permit:
-    """What the grant in `_meta` permits, if there is one. Raises GrantRefused."""
+def brought_along(call: Call, message: CallToolRequestParams, meta: CallMeta, key: bytes) -> Permit:
+    """What was approved at the client before, or by the grant in `_meta`. Raises GrantRefused."""
+    asked = asked_before(message)
+    if asked is not None and asked.is_approved:
+        return _approved_at_client(call)
     if meta.grant is None:
         return Permit(call)
     grant = verified_grant(
@@ -62,10 +68,17 @@ def brought_along(call: Call, meta: CallMeta, key: bytes) -> Permit:
 class Permissions:
     """Asks the owner, one way or another."""
 
-    def __init__(self, manifest: Manifest, ledger: Ledger, desk: TicketDesk) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        ledger: Ledger,
+        desk: TicketDesk,
+        check_account: AccountCheck | None,
+    ) -> None:
         self._manifest = manifest
         self._ledger = ledger
         self._desk = desk
+        self._check_account = check_account
 
     async def obtain(
         self,
@@ -78,9 +91,11 @@ class Permissions:
     ) -> Permit | Refused:
         """A permit once the owner agreed, else what to answer meanwhile.
 
-        Waits for the owner only where the protocol has the client wait.
+        Waits for the owner only where the protocol has the client wait. Raises UpstreamError
+        instead of asking about a call whose account does not work.
         """
         if meta.caller_asks:
+            await self._account_works(message)
             return refusals.approval_required(
                 call.call_id, reason=need.reason, why=need.why, how="Its caller asks the owner."
             )
@@ -88,7 +103,14 @@ class Permissions:
             asked = await self._elicited(call, need, message, ctx)
             if asked is not None:
                 return asked
+        # What it asked for before may have ended by now: it is told so whatever the account does.
+        if not await self._desk.knows(call):
+            await self._account_works(message)
         return await self._desk.present(call, need, message.arguments or {})
+
+    async def _account_works(self, message: CallToolRequestParams) -> None:
+        if self._check_account is not None:
+            await self._check_account(message)
 
     async def _elicited(
         self, call: Call, need: Need, message: CallToolRequestParams, ctx: Context
@@ -97,13 +119,15 @@ class Permissions:
         if elicitation.is_modern(ctx):
             answer = elicitation.answer_in(message)
             if message.request_state is None or answer is None:
+                await self._account_works(message)
                 state = AskState(call_id=call.call_id).model_dump_json()
                 return elicitation.asking_result(text, state)
-        elif (answer := await elicitation.ask_now(ctx, text)) is None:
-            return None
+        else:
+            await self._account_works(message)
+            if (answer := await elicitation.ask_now(ctx, text)) is None:
+                return None
         if answer.is_approved:
-            approved = replace(call, decision="approved", decided_by="elicitation")
-            return Permit(approved, may_pass_limits=True)
+            return _approved_at_client(call)
         denied = replace(call, decided_by="elicitation")
         await self._ledger.write(journal.note_refusal, denied, "denied", time.time())
         return refusals.denied(call.call_id, answer.reason)
@@ -119,3 +143,8 @@ class Permissions:
             why=need.why,
             account=account_in(arguments, tool),
         )
+
+
+def _approved_at_client(call: Call) -> Permit:
+    approved = replace(call, decision="approved", decided_by="elicitation")
+    return Permit(approved, may_pass_limits=True)

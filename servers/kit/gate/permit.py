@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from fastmcp.exceptions import ToolError
+
+from servers.kit.errors import SignInRequired
+from servers.kit.gate.incoming import AskState
 from servers.kit.gate.journal import Call
 from servers.kit.gate.tickets import Reason
 
@@ -23,3 +27,11 @@ class Permit:
     may_pass_limits: bool = False
     ticket_id: str | None = None
     """The ticket to close once the client has the call's result."""
+
+
+class NeedsSignIn(ToolError):
+    """A call was not made because of its account; with `state` the same call goes on later."""
+
+    def __init__(self, why: SignInRequired, state: AskState) -> None:
+        super().__init__(str(why))
+        self.state = state

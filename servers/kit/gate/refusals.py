@@ -20,6 +20,7 @@ Code = Literal[
     "gate_unavailable",
     "read_only_token",
     "result_too_large",
+    "sign_in_required",
 ]
 """With all of them nothing happened, except with `result_too_large` (it was done),
 `outcome_unknown` (perhaps) and `in_progress`."""

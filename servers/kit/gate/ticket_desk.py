@@ -30,6 +30,10 @@ class TicketDesk:
         self._ledger = ledger
         self._inbox = inbox
 
+    async def knows(self, call: Call) -> bool:
+        """Whether this call was asked for before, and its client not yet told the end."""
+        return await self._ledger.read(tickets.is_open, call.hash)
+
     async def present(
         self, call: Call, need: Need, arguments: Mapping[str, Any]
     ) -> Permit | CallToolResult:

@@ -46,6 +46,7 @@ class Ticket:
 
 _COLUMNS = """ticket_id, call, arguments, reason, why, state, created_at, expires_at,
     decided_by, decision_reason, approval_id, approval_url"""
+_OPEN = "hash = ? AND state <> 'used'"
 
 
 def open_ticket(
@@ -84,7 +85,12 @@ def open_ticket(
 def find(conn: sqlite3.Connection, call_hash: str, now_s: float) -> Ticket | None:
     """The open ticket for a call of that hash. Needs a write: it may have to expire it first."""
     expire(conn, now_s)
-    return _one(conn, "hash = ? AND state <> 'used'", call_hash)
+    return _one(conn, _OPEN, call_hash)
+
+
+def is_open(conn: sqlite3.Connection, call_hash: str) -> bool:
+    """Whether there is an open ticket for a call of that hash, even one that has to expire."""
+    return _one(conn, _OPEN, call_hash) is not None
 
 
 def get(conn: sqlite3.Connection, ticket_id: str) -> Ticket:

@@ -120,6 +120,42 @@ def test_only_a_begun_call_can_end_and_only_once(conn: sqlite3.Connection) -> No
     assert audit.head(conn).position == 1
 
 
+def test_a_withdrawn_call_leaves_its_id_its_grant_and_its_limit_free(
+    conn: sqlite3.Connection,
+) -> None:
+    one = Limits(turn={Effect.SEND: 1}, day={Effect.SEND: 1})
+    call = replace(CALL, grant_id="g")
+    assert begin(conn, call, ME, one) == Begun()
+
+    journal.withdraw(conn, "call_1")
+
+    assert journal.record(conn, "call_1")["state"] == "absent"
+    assert audit.rows_after(conn, 0, 10) == []
+    assert begin(conn, call, ME, one) == Begun()
+    journal.finish(conn, "call_1", "done", "{}", NOW_S)
+    assert [row["outcome"] for row in audit.rows_after(conn, 0, 10)] == ["done"]
+    assert audit.first_broken(conn) is None
+
+
+def test_only_a_call_without_an_end_can_be_withdrawn(conn: sqlite3.Connection) -> None:
+    with pytest.raises(LookupError, match="no call 'call_1' waits"):
+        journal.withdraw(conn, "call_1")
+    begin(conn, CALL, ME)
+    journal.finish(conn, "call_1", "done", "{}", NOW_S)
+    with pytest.raises(LookupError):
+        journal.withdraw(conn, "call_1")
+    assert begin(conn, CALL, ME) == Replay("done", "{}")
+
+
+def test_a_call_given_up_too_early_can_still_be_withdrawn(conn: sqlite3.Connection) -> None:
+    begin(conn, CALL, GONE)
+    journal.recover(conn, NOW_S)
+
+    journal.withdraw(conn, "call_1")
+
+    assert begin(conn, CALL, ME) == Begun()
+
+
 def test_a_call_that_broke_without_saying_how_far_it_got_is_unknown(
     conn: sqlite3.Connection,
 ) -> None:
