@@ -1,0 +1,1 @@
+"""What the servers for Google have in common: settings, sign-in, and the way calls are sent."""
