@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +17,8 @@ from fastmcp.tools import Tool, ToolResult
 from mcp.types import CallToolRequestParams, ListToolsRequest
 from pydantic import ValidationError
 
+from servers.kit.accounts import Accounts
+from servers.kit.accounts.providers import provider_of
 from servers.kit.clients import caller_of
 from servers.kit.errors import InvalidInput, TooLarge, argument_errors, reported_to_model
 from servers.kit.files import FileStore
@@ -57,6 +60,12 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         self._gate = Gate(self.manifest)
         self.files = FileStore(self.manifest.name)
         """Where tools keep and find files by their `attachment_id`."""
+        sign_in = self.manifest.sign_in
+        self._accounts = (
+            Accounts(self.manifest.name, sign_in, partial(provider_of, sign_in.provider))
+            if sign_in is not None
+            else None
+        )
         self._own_lifespan = lifespan
         self.is_read_only = False
         """Whether nobody may use more than the tools that read, whatever their token."""
@@ -88,6 +97,15 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         """
         self._gate.use_settings(settings, systemd)
         self.files.use_settings(settings, systemd)
+        if self._accounts is not None:
+            self._accounts.use_settings(settings, systemd)
+
+    @property
+    def accounts(self) -> Accounts:
+        """Who signed in, and tokens. Raises RuntimeError without `sign_in` in the manifest."""
+        if self._accounts is None:
+            raise RuntimeError(f"{self.name} has no accounts: its manifest has no [sign_in]")
+        return self._accounts
 
     def fleet_tool(self, function: Function) -> Function:
         """Registers `function` as the tool of its name and returns it unchanged.
@@ -141,6 +159,8 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         """The server's own lifespan, within that of the gate: what runs ends before it does."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._gate.opened())
+            if self._accounts is not None:
+                await stack.enter_async_context(self._accounts.opened())
             value: Lifespan | dict[str, Any] = {}  # as FastMCP has it by default
             if self._own_lifespan is not None:
                 value = await stack.enter_async_context(self._own_lifespan(server))

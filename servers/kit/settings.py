@@ -23,6 +23,8 @@ class KitSettings(BaseSettings):
     allow_remote_bind: bool = False
     owner: str = Field(default="owner", min_length=1, max_length=100)
     orchestrator_url: str = "http://127.0.0.1:8000"
+    vault_key_file: Path | None = None
+    config_home: Path | None = Field(default=None, validation_alias="XDG_CONFIG_HOME")
     turn_max_sends: int = Field(default=5, ge=0)
     turn_max_deletes: int = Field(default=10, ge=0)
     turn_max_shares: int = Field(default=5, ge=0)

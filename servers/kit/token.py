@@ -41,13 +41,13 @@ def kept_secret(path: Path, credential: str, systemd: SystemdSettings) -> str:
         if given.is_file():
             return _checked(given)
     if not path.exists():
-        _create(path)
+        make_secret(path)
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise TokenError(f"{path} can be read by other users: run `chmod 600 {path}`")
     return _checked(path)
 
 
-def _create(path: Path) -> None:
+def make_secret(path: Path) -> None:
     """Makes the file, complete from the first moment; whoever comes second keeps the first's."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

@@ -1,1 +1,343 @@
 """The accounts of a server: who signed in, with which rights, and tokens that work."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Annotated, Any, NoReturn, TypeVar
+
+from pydantic import Field
+
+from servers.kit.accounts.models import AccessToken, Account, Forgotten, SignInBegun
+from servers.kit.accounts.provider import NotConfigured, Provider, SignInEnded
+from servers.kit.accounts.renewal import DRAIN_S, Renewal
+from servers.kit.accounts.sign_ins import SignIns
+from servers.kit.accounts.store import AccountStore, Held, accounts_file
+from servers.kit.accounts.tables import Row
+from servers.kit.accounts.vault import SecretUnreadable, Vault, VaultUnusable
+from servers.kit.database import DatabaseUnavailable
+from servers.kit.errors import (
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    SignInRequired,
+    Unavailable,
+    UpstreamError,
+)
+from servers.kit.gate.wording import one_line
+from servers.kit.manifest import Capability, SignIn
+from servers.kit.settings import KitSettings, SystemdSettings
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.3
+REVOKE_LIMIT_S = 15
+
+AccountArgument = Annotated[
+    str | None, Field(max_length=254, description="Account; without: the default.")
+]
+R = TypeVar("R")
+
+
+class Accounts:
+    """The accounts of one server, kept in its own file; several processes may use it at once.
+
+    Use it within `opened`. Where the file cannot be used, everything raises Unavailable.
+    """
+
+    def __init__(self, server: str, sign_in: SignIn, provider: Callable[[], Provider]) -> None:
+        self._server = server
+        self.sign_in = sign_in
+        self._make_provider = provider
+        self._settings: tuple[KitSettings, SystemdSettings] | None = None
+        self._store: AccountStore | None = None
+        self._why_closed = "This server is not running."
+        self._renewal: Renewal
+        self._sign_ins: SignIns
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def use_settings(self, settings: KitSettings, systemd: SystemdSettings) -> None:
+        """Says where the file and its key are, before `opened`."""
+        self._settings = (settings, systemd)
+
+    @cached_property
+    def provider(self) -> Provider:
+        """Loaded when it is first needed."""
+        return self._make_provider()
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[None]:
+        """The file is open meanwhile. When it cannot be opened, calls say why."""
+        settings, systemd = self._settings or (KitSettings(), SystemdSettings())
+        vault = Vault(self._server, settings, systemd)
+        store = AccountStore(settings.data_dir / accounts_file(self._server), vault)
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(store.database)
+            except DatabaseUnavailable as error:
+                logger.error("accounts_closed server=%s: %s", self._server, error)  # noqa: TRY400, the sentence says it
+                self._why_closed = str(error)
+            else:
+                self._store = store
+                self._renewal = Renewal(store, self.provider)
+                self._sign_ins = SignIns(store, self.provider)
+                stack.push_async_callback(self._closed)
+            yield
+
+    def setup(self) -> str | None:
+        """What the owner has to set before anybody can sign in, in a sentence; None: nothing."""
+        try:
+            self.provider.check_configured()
+        except NotConfigured as error:
+            return str(error)
+        return None
+
+    async def check(self, account: str | None, capability: str) -> str:
+        """The account that `access` would be for, without asking the provider anything.
+
+        Raises as `access` does, except for what only the provider knows.
+        """
+        return (await self._held(account, capability)).row.account
+
+    async def access(self, account: str | None, capability: str) -> AccessToken:
+        """A token that works for at least a minute; without `account`, for the default one.
+
+        Raises SignInRequired, NotFound for an account nobody signed in to, NotAllowed when the
+        owner has to set something first, and Unavailable.
+        """
+        return await self._fresh(await self._held(account, capability), capability)
+
+    async def renewed(self, token: AccessToken, capability: str) -> AccessToken:
+        """Another token, for one that the provider refused before its end. Raises as `access`."""
+        held = await self._held(token.account, capability)
+        return await self._fresh(held, capability, refused=token.token)
+
+    async def wait_until_ready(
+        self, account: str | None, capability: str, timeout_s: float
+    ) -> bool:
+        """Whether `check` passes before the time is over, also by what another process does."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                # Another process may be the one that notes it.
+                while not await self._is_ready(account, capability):  # noqa: ASYNC110
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            return False
+        return True
+
+    async def listed(self) -> list[Account]:
+        """The default account first. Raises Unavailable."""
+        return [self._described(row) for row in await self._opened().rows()]
+
+    async def begin(
+        self, capabilities: Collection[str], *, redirect_uri: str, account: str | None = None
+    ) -> SignInBegun:
+        """Begins a sign-in that permits these as well; none stands for the first there is.
+
+        `account` is the one the person shall choose. Raises NotConfigured, InvalidInput for a
+        capability there is not, VaultUnusable and Unavailable.
+        """
+        store = self._opened()
+        scopes: set[str] = set()
+        for name in capabilities or [next(iter(self.sign_in.capabilities))]:
+            scopes.update(self._capability(name).scopes)
+        account = _normal(account)
+        if account is not None and (row := await store.row(account)) is not None:
+            scopes |= row.scopes
+        return await self._sign_ins.begin(scopes, redirect_uri=redirect_uri, account=account)
+
+    async def complete(self, *, state: str, code: str) -> Account:
+        """Ends a sign-in with the code that came back.
+
+        Raises SignInUnknown, SignInRefused, VaultUnusable, and Unavailable, after which it may be
+        tried again. Runs to its end even when the caller is cancelled.
+        """
+        store = self._opened()
+        account = await self._kept(self._sign_ins.complete(state, code))
+        if (row := await store.row(account)) is None:
+            raise NotFound(f"{account} was signed out again meanwhile.")
+        return self._described(row)
+
+    async def deny(self, *, state: str, error: str, description: str | None = None) -> NoReturn:
+        """Ends a sign-in that came back with an error. Raises SignInUnknown, else SignInDenied."""
+        self._opened()
+        await self._sign_ins.deny(state, error, description)
+
+    async def make_default(self, account: str) -> Account:
+        """Uses this account where none is named. Raises NotFound and Unavailable."""
+        row = await self._row(account)
+        await self._opened().make_default(row.account)
+        return self._described(await self._row(account))
+
+    async def forget(self, account: str) -> Forgotten:
+        """Ends the tokens at the provider and deletes them here, the latter in any case.
+
+        Raises NotFound and Unavailable. Runs to its end even when the caller is cancelled.
+        """
+        return await self._kept(self._forgotten(await self._row(account)))
+
+    async def _forgotten(self, row: Row) -> Forgotten:
+        store = self._opened()
+        title = self.provider.title
+        try:
+            async with asyncio.timeout(REVOKE_LIMIT_S):
+                await self.provider.revoke(store.opened(row).tokens)
+        except (SecretUnreadable, UpstreamError, NotConfigured, TimeoutError) as error:
+            why = str(error) or f"{title} does not answer"
+            logger.warning("not_revoked server=%s error=%s", self._server, type(error).__name__)
+            forgotten = Forgotten(
+                False,
+                f"{row.account} is forgotten here, but {title} could not be told ({why}). End its"
+                f" permission in the settings of the account at {title}.",
+            )
+        else:
+            forgotten = Forgotten(
+                True,
+                f"{row.account} is signed out, and {title} has ended the permission. Other servers"
+                " that use it with the same client id have to sign in again.",
+            )
+        await store.forget(row.account)
+        return forgotten
+
+    async def _fresh(self, held: Held, capability: str, refused: str | None = None) -> AccessToken:
+        try:
+            held = await self._renewal.fresh(held, refused=refused)
+        except SignInEnded as error:
+            raise self._ended(held.row, capability, str(error)) from error
+        except SecretUnreadable as error:
+            raise self._ended(held.row, capability, self._unreadable(error)) from error
+        self._check_permits(held.row, capability)
+        return AccessToken(held.row.account, held.tokens.access_token)
+
+    async def _held(self, account: str | None, capability: str) -> Held:
+        store = self._opened()
+        row = self._chosen(await store.rows(), _normal(account), capability)
+        if (why := self._why_ended(row)) is not None:
+            raise self._ended(row, capability, why)
+        self._check_permits(row, capability)
+        try:
+            return store.opened(row)
+        except SecretUnreadable as error:
+            raise self._ended(row, capability, self._unreadable(error)) from error
+
+    def _chosen(self, rows: list[Row], account: str | None, capability: str) -> Row:
+        if not rows:
+            if (setup := self.setup()) is not None:
+                raise NotAllowed(setup)
+            raise SignInRequired(
+                f"Nobody has signed in to {self.provider.title} here: the owner has to sign in, and"
+                f" permit to {self._capability(capability).title}.",
+                reason="no_account",
+                capability=capability,
+                account=account,
+            )
+        return rows[0] if account is None else _named(rows, account)
+
+    def _check_permits(self, row: Row, capability: str) -> None:
+        wanted = self._capability(capability)
+        if not row.scopes.issuperset(wanted.scopes):
+            raise SignInRequired(
+                f"{row.account} has not permitted to {wanted.title}: the owner has to permit it at"
+                f" {self.provider.title}.",
+                reason="scope",
+                capability=capability,
+                account=row.account,
+            )
+
+    def _ended(self, row: Row, capability: str, why: str) -> SignInRequired:
+        return SignInRequired(
+            f"{row.account} has to sign in again. {why}",
+            reason="ended",
+            capability=capability,
+            account=row.account,
+        )
+
+    def _why_ended(self, row: Row) -> str | None:
+        if row.ended_because is not None:
+            return row.ended_because
+        if row.works_until is not None and row.works_until <= time.time():
+            until = datetime.fromtimestamp(row.works_until, UTC)
+            return f"{self.provider.title} let the sign-in work until {until:%Y-%m-%d %H:%M} UTC."
+        return None
+
+    def _unreadable(self, error: SecretUnreadable) -> str:
+        return f"What is kept of it cannot be read: {error}. Put the right key back, or sign in."
+
+    def _described(self, row: Row) -> Account:
+        problem = self._why_ended(row)
+        if problem is None:
+            try:
+                self._opened().opened(row)
+            except SecretUnreadable as error:
+                problem = self._unreadable(error)
+            except VaultUnusable as error:
+                problem = str(error)
+        return Account(
+            account=row.account,
+            state="ok" if problem is None else "needs_sign_in",
+            is_default=row.is_default,
+            capabilities=[
+                name
+                for name, capability in self.sign_in.capabilities.items()
+                if row.scopes.issuperset(capability.scopes)
+            ],
+            scopes=sorted(row.scopes),
+            signed_in_at=_utc(row.signed_in_at),
+            last_refresh_at=_utc(row.last_refresh_at),
+            works_until=_utc(row.works_until),
+            problem=problem,
+        )
+
+    def _capability(self, name: str) -> Capability:
+        if (capability := self.sign_in.capabilities.get(name)) is None:
+            there_are = ", ".join(self.sign_in.capabilities)
+            raise InvalidInput(f"There is no capability {name!r} (there are: {there_are}).")
+        return capability
+
+    def _opened(self) -> AccountStore:
+        if self._store is None:
+            raise Unavailable(self._why_closed)
+        return self._store
+
+    async def _row(self, account: str) -> Row:
+        return _named(await self._opened().rows(), account.strip().lower())
+
+    async def _is_ready(self, account: str | None, capability: str) -> bool:
+        try:
+            await self.check(account, capability)
+        except (SignInRequired, NotFound):
+            return False
+        return True
+
+    async def _kept(self, work: Coroutine[Any, Any, R]) -> R:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _closed(self) -> None:
+        self._store = None
+        self._why_closed = "This server is stopping."
+        await self._renewal.drain()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN_S)
+
+
+def _normal(account: str | None) -> str | None:
+    """The account as it is kept; an empty one is none."""
+    return (account or "").strip().lower() or None
+
+
+def _named(rows: list[Row], account: str) -> Row:
+    for row in rows:
+        if row.account == account:
+            return row
+    there_are = ", ".join(row.account for row in rows) or "none"
+    raise NotFound(f"Nobody signed in to {one_line(account)} here (there are: {there_are}).")
+
+
+def _utc(time_s: float | None) -> Any:
+    return None if time_s is None else datetime.fromtimestamp(time_s, UTC)
