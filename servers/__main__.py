@@ -8,17 +8,11 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
-from pathlib import Path
-from typing import Any
 
-from servers.kit.client_tokens import (
-    add_client_token,
-    client_tokens_file,
-    read_client_tokens,
-    revoke_client_token,
-)
+from servers.kit.cli.approvals import add_approval_commands
+from servers.kit.cli.tokens import add_token_commands
 from servers.kit.gate.ledger import LedgerUnavailable
-from servers.kit.gate.terminal import NotDecided, decide_in_terminal, waiting_approvals
+from servers.kit.gate.terminal import NotDecided
 from servers.kit.manifest import Manifest, ManifestError, all_manifests, load_manifest
 from servers.kit.parent_death import die_with_parent
 from servers.kit.preload import preload
@@ -64,19 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     new = commands.add_parser("new", help="write a small new server and its tests")
     new.add_argument("name")
     new.set_defaults(command=_new)
-    _add_token_commands(commands)
-    waiting = commands.add_parser("approvals", help="list what waits for the owner at one server")
-    waiting.add_argument("name")
-    waiting.set_defaults(command=_approvals)
-    approve = commands.add_parser("approve", help="approve one of those, in a terminal")
-    approve.add_argument("name")
-    approve.add_argument("ticket", metavar="ID")
-    approve.set_defaults(command=_decide, approve=True, reason=None)
-    deny = commands.add_parser("deny", help="deny one of those, in a terminal")
-    deny.add_argument("name")
-    deny.add_argument("ticket", metavar="ID")
-    deny.add_argument("--reason", help="what the model is told")
-    deny.set_defaults(command=_decide, approve=False)
+    add_token_commands(commands)
+    add_approval_commands(commands)
     up = commands.add_parser("up", help="run several servers and keep them running")
     up.add_argument("names", nargs="*", metavar="NAME", help="default: those enabled by default")
     up.add_argument("--port", type=int, choices=[0], help="0: any free ports, not the manifests'")
@@ -88,21 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.set_defaults(command=_up)
     return parser
-
-
-def _add_token_commands(commands: Any) -> None:
-    token = commands.add_parser("token", help="make a token for one client of a server")
-    token.add_argument("name")
-    token.add_argument("--scope", choices=["read", "full"], default="read", help="default read")
-    token.add_argument("--name", dest="what", default="a client", help="what it is for")
-    token.set_defaults(command=_token)
-    tokens = commands.add_parser("tokens", help="list the tokens of a server's clients")
-    tokens.add_argument("name")
-    tokens.set_defaults(command=_tokens)
-    revoke = commands.add_parser("revoke", help="end the token of a client within a second")
-    revoke.add_argument("name")
-    revoke.add_argument("token_id", metavar="ID")
-    revoke.set_defaults(command=_revoke)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -168,38 +136,6 @@ def _up(options: argparse.Namespace) -> None:
     orders = sys.stdin.fileno() if options.orders else None
     preload()
     Supervisor(servers, partial(_print_event, options.json), wanted=chosen, orders=orders).run()
-
-
-def _token(options: argparse.Namespace) -> None:
-    token, text = add_client_token(_client_tokens(options), name=options.what, scope=options.scope)
-    print(text)
-    print(f"{token.id}, scope {token.scope}: keep it now, it is not shown again.", file=sys.stderr)
-
-
-def _tokens(options: argparse.Namespace) -> None:
-    for token in read_client_tokens(_client_tokens(options)):
-        print(f"{token.id}  {token.scope:<4}  {token.created_at}  {token.name}")
-
-
-def _revoke(options: argparse.Namespace) -> None:
-    token = revoke_client_token(_client_tokens(options), options.token_id)
-    print(f"{token.id} ({token.name}) is revoked.")
-
-
-def _client_tokens(options: argparse.Namespace) -> Path:
-    return KitSettings().data_dir / client_tokens_file(load_manifest(options.name).name)
-
-
-def _approvals(options: argparse.Namespace) -> None:
-    print(waiting_approvals(load_manifest(options.name), KitSettings()))
-
-
-def _decide(options: argparse.Namespace) -> None:
-    manifest, settings = load_manifest(options.name), KitSettings()
-    said = decide_in_terminal(
-        manifest, settings, options.ticket, approve=options.approve, reason=options.reason
-    )
-    print(said)
 
 
 def _chosen(names: Sequence[str], *, may_be_none: bool) -> list[Manifest]:
