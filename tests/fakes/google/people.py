@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from tests.fakes.google.mailbox import Mailbox
+
 if TYPE_CHECKING:
     from tests.fakes.google.server import FakeGoogle
 
@@ -11,4 +13,4 @@ class Person:
 
     def __init__(self, email: str, google: "FakeGoogle") -> None:
         self.email = email
-        self.google = google
+        self.mail = Mailbox(email, google)

@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio.to_thread
 import uvicorn
-from starlette.applications import Starlette
+from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from tests.fakes.google.calls import HANDLERS, ApiCall, Seen
@@ -23,6 +23,7 @@ from tests.fakes.google.discovery import (
 )
 from tests.fakes.google.faults import Fault, Faults
 from tests.fakes.google.field_masks import masked
+from tests.fakes.google.mailbox import Sent
 from tests.fakes.google.oauth import OAuth
 from tests.fakes.google.people import Person
 from tests.fakes.google.refusals import Refused, bad_token, scope_missing
@@ -57,13 +58,16 @@ class FakeGoogle:
         self.people: dict[str, Person] = {}
         self.faults = Faults()
         self.oauth = OAuth()
+        self.sent: list[Sent] = []
+        """The mails that went out, of all people, in order."""
         self.calls: list[Seen] = []
         """The requests to the APIs that have ended, in order."""
         self.defects: list[str] = []
         """What went wrong inside the fake itself: a test that uses it may look here."""
         self._arrived: list[str] = []
         self._news = threading.Condition()
-        self._others = Starlette(routes=self.oauth.routes)
+        # No Starlette: it would wrap `send`, which a fault needs to cut a connection.
+        self._others = Router(self.oauth.routes)
 
     @property
     def environment(self) -> dict[str, str]:
