@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -15,20 +13,18 @@ from servers.kit.accounts.models import AccessToken, Account, Forgotten, SignInB
 from servers.kit.accounts.provider import NotConfigured, Provider, SignInEnded
 from servers.kit.accounts.renewal import DRAIN_S, Renewal
 from servers.kit.accounts.sign_ins import SignIns
+from servers.kit.accounts.standing import Standing, named
 from servers.kit.accounts.store import AccountStore, Held, accounts_file
 from servers.kit.accounts.tables import Row
-from servers.kit.accounts.vault import SecretUnreadable, Vault, VaultUnusable
+from servers.kit.accounts.vault import SecretUnreadable, Vault
 from servers.kit.database import DatabaseUnavailable
 from servers.kit.errors import (
-    InvalidInput,
-    NotAllowed,
     NotFound,
     SignInRequired,
     Unavailable,
     UpstreamError,
 )
-from servers.kit.gate.wording import one_line
-from servers.kit.manifest import Capability, SignIn
+from servers.kit.manifest import SignIn
 from servers.kit.settings import KitSettings, SystemdSettings
 
 logger = logging.getLogger(__name__)
@@ -55,6 +51,7 @@ class Accounts:
         self._settings: tuple[KitSettings, SystemdSettings] | None = None
         self._store: AccountStore | None = None
         self._why_closed = "This server is not running."
+        self._standing: Standing
         self._renewal: Renewal
         self._sign_ins: SignIns
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -82,6 +79,7 @@ class Accounts:
                 self._why_closed = str(error)
             else:
                 self._store = store
+                self._standing = Standing(self.sign_in, self.provider, store)
                 self._renewal = Renewal(store, self.provider)
                 self._sign_ins = SignIns(store, self.provider)
                 stack.push_async_callback(self._closed)
@@ -130,7 +128,7 @@ class Accounts:
 
     async def listed(self) -> list[Account]:
         """The default account first. Raises Unavailable."""
-        return [self._described(row) for row in await self._opened().rows()]
+        return [self._standing.described(row) for row in await self._opened().rows()]
 
     async def begin(
         self, capabilities: Collection[str], *, redirect_uri: str, account: str | None = None
@@ -143,7 +141,7 @@ class Accounts:
         store = self._opened()
         scopes: set[str] = set()
         for name in capabilities or [next(iter(self.sign_in.capabilities))]:
-            scopes.update(self._capability(name).scopes)
+            scopes.update(self._standing.capability(name).scopes)
         account = _normal(account)
         if account is not None and (row := await store.row(account)) is not None:
             scopes |= row.scopes
@@ -159,7 +157,7 @@ class Accounts:
         account = await self._kept(self._sign_ins.complete(state, code))
         if (row := await store.row(account)) is None:
             raise NotFound(f"{account} was signed out again meanwhile.")
-        return self._described(row)
+        return self._standing.described(row)
 
     async def deny(self, *, state: str, error: str, description: str | None = None) -> NoReturn:
         """Ends a sign-in that came back with an error. Raises SignInUnknown, else SignInDenied."""
@@ -170,7 +168,7 @@ class Accounts:
         """Uses this account where none is named. Raises NotFound and Unavailable."""
         row = await self._row(account)
         await self._opened().make_default(row.account)
-        return self._described(await self._row(account))
+        return self._standing.described(await self._row(account))
 
     async def forget(self, account: str) -> Forgotten:
         """Ends the tokens at the provider and deletes them here, the latter in any case.
@@ -206,96 +204,15 @@ class Accounts:
         try:
             held = await self._renewal.fresh(held, refused=refused)
         except SignInEnded as error:
-            raise self._ended(held.row, capability, str(error)) from error
+            raise self._standing.ended(held.row, capability, str(error)) from error
         except SecretUnreadable as error:
-            raise self._ended(held.row, capability, self._unreadable(error)) from error
-        self._check_permits(held.row, capability)
+            raise self._standing.unreadable(held.row, capability, error) from error
+        self._standing.check_permits(held.row, capability)
         return AccessToken(held.row.account, held.tokens.access_token)
 
     async def _held(self, account: str | None, capability: str) -> Held:
-        store = self._opened()
-        row = self._chosen(await store.rows(), _normal(account), capability)
-        if (why := self._why_ended(row)) is not None:
-            raise self._ended(row, capability, why)
-        self._check_permits(row, capability)
-        try:
-            return store.opened(row)
-        except SecretUnreadable as error:
-            raise self._ended(row, capability, self._unreadable(error)) from error
-
-    def _chosen(self, rows: list[Row], account: str | None, capability: str) -> Row:
-        if not rows:
-            if (setup := self.setup()) is not None:
-                raise NotAllowed(setup)
-            raise SignInRequired(
-                f"Nobody has signed in to {self.provider.title} here: the owner has to sign in, and"
-                f" permit to {self._capability(capability).title}.",
-                reason="no_account",
-                capability=capability,
-                account=account,
-            )
-        return rows[0] if account is None else _named(rows, account)
-
-    def _check_permits(self, row: Row, capability: str) -> None:
-        wanted = self._capability(capability)
-        if not row.scopes.issuperset(wanted.scopes):
-            raise SignInRequired(
-                f"{row.account} has not permitted to {wanted.title}: the owner has to permit it at"
-                f" {self.provider.title}.",
-                reason="scope",
-                capability=capability,
-                account=row.account,
-            )
-
-    def _ended(self, row: Row, capability: str, why: str) -> SignInRequired:
-        return SignInRequired(
-            f"{row.account} has to sign in again. {why}",
-            reason="ended",
-            capability=capability,
-            account=row.account,
-        )
-
-    def _why_ended(self, row: Row) -> str | None:
-        if row.ended_because is not None:
-            return row.ended_because
-        if row.works_until is not None and row.works_until <= time.time():
-            until = datetime.fromtimestamp(row.works_until, UTC)
-            return f"{self.provider.title} let the sign-in work until {until:%Y-%m-%d %H:%M} UTC."
-        return None
-
-    def _unreadable(self, error: SecretUnreadable) -> str:
-        return f"What is kept of it cannot be read: {error}. Put the right key back, or sign in."
-
-    def _described(self, row: Row) -> Account:
-        problem = self._why_ended(row)
-        if problem is None:
-            try:
-                self._opened().opened(row)
-            except SecretUnreadable as error:
-                problem = self._unreadable(error)
-            except VaultUnusable as error:
-                problem = str(error)
-        return Account(
-            account=row.account,
-            state="ok" if problem is None else "needs_sign_in",
-            is_default=row.is_default,
-            capabilities=[
-                name
-                for name, capability in self.sign_in.capabilities.items()
-                if row.scopes.issuperset(capability.scopes)
-            ],
-            scopes=sorted(row.scopes),
-            signed_in_at=_utc(row.signed_in_at),
-            last_refresh_at=_utc(row.last_refresh_at),
-            works_until=_utc(row.works_until),
-            problem=problem,
-        )
-
-    def _capability(self, name: str) -> Capability:
-        if (capability := self.sign_in.capabilities.get(name)) is None:
-            there_are = ", ".join(self.sign_in.capabilities)
-            raise InvalidInput(f"There is no capability {name!r} (there are: {there_are}).")
-        return capability
+        rows = await self._opened().rows()
+        return self._standing.held(rows, _normal(account), capability)
 
     def _opened(self) -> AccountStore:
         if self._store is None:
@@ -303,7 +220,7 @@ class Accounts:
         return self._store
 
     async def _row(self, account: str) -> Row:
-        return _named(await self._opened().rows(), account.strip().lower())
+        return named(await self._opened().rows(), account.strip().lower())
 
     async def _is_ready(self, account: str | None, capability: str) -> bool:
         try:
@@ -329,15 +246,3 @@ class Accounts:
 def _normal(account: str | None) -> str | None:
     """The account as it is kept; an empty one is none."""
     return (account or "").strip().lower() or None
-
-
-def _named(rows: list[Row], account: str) -> Row:
-    for row in rows:
-        if row.account == account:
-            return row
-    there_are = ", ".join(row.account for row in rows) or "none"
-    raise NotFound(f"Nobody signed in to {one_line(account)} here (there are: {there_are}).")
-
-
-def _utc(time_s: float | None) -> Any:
-    return None if time_s is None else datetime.fromtimestamp(time_s, UTC)

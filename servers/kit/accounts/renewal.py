@@ -83,6 +83,8 @@ class Renewal:
         return await self._renewed_alone(account, None)
 
     async def _asked(self, held: Held) -> Tokens:
+        if held.tokens.refresh_token is None:
+            raise SignInEnded(f"{self._provider.title} permitted it for a short time only.")
         try:
             async with asyncio.timeout(REFRESH_LIMIT_S):
                 tokens = await self._provider.refresh(held.tokens)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final, NoReturn
 
 from servers.kit.accounts.models import SignInBegun, SignInDenied, SignInUnknown
-from servers.kit.accounts.provider import Provider, SignedIn, SignInRefused
+from servers.kit.accounts.provider import NotConfigured, Provider, SignedIn, SignInRefused
 from servers.kit.accounts.store import AccountStore, PendingSignIn
 from servers.kit.accounts.vault import SecretUnreadable
 from servers.kit.errors import Unavailable
@@ -59,8 +59,8 @@ class SignIns:
     async def complete(self, state: str, code: str) -> str:
         """The account that is signed in to now; its tokens are stored.
 
-        Raises SignInUnknown, SignInRefused, VaultUnusable, and Unavailable, after which it may be
-        tried again with the same state and code.
+        Raises SignInUnknown, SignInRefused, VaultUnusable, and NotConfigured and Unavailable, after
+        which it may be tried again with the same state and code.
         """
         pending = await self._taken(state)
         try:
@@ -68,7 +68,7 @@ class SignIns:
         except SignInRefused:
             await self._store.set_phase(state, "refused")
             raise
-        except Unavailable:
+        except (NotConfigured, Unavailable):
             await self._store.set_phase(state, "waiting")
             raise
         await self._store.put_signed_in(state, signed_in)
