@@ -31,9 +31,10 @@ from typing import Any, Self, cast
 
 import httpx2
 
+from servers.kit.accounts import Accounts
 from servers.kit.errors import NotFound, Unavailable
 from servers.kit.google.base64_field import decoded_field
-from servers.kit.google.bearer import Accounts, Bearer
+from servers.kit.google.bearer import Bearer
 from servers.kit.google.errors import OutcomeUnknown
 from servers.kit.google.sending import Sender, bounded
 from servers.kit.google.settings import GoogleSettings

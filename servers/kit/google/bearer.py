@@ -1,29 +1,9 @@
 """The access token of one call of a tool, renewed when Google does not take it."""
 
 import asyncio
-from typing import Any, Protocol
 
-
-class AccessToken(Protocol):
-    """A token that works now."""
-
-    @property
-    def account(self) -> str: ...
-    @property
-    def token(self) -> str: ...
-
-
-class Accounts(Protocol):
-    """Who signed in: `mcp.accounts`."""
-
-    async def access(self, account: str | None, capability: str) -> AccessToken:
-        """Raises SignInRequired, NotFound, NotAllowed, Unavailable."""
-        ...
-
-    # Any: an implementation takes back the tokens it gave, not those of others.
-    async def renewed(self, token: Any, capability: str) -> AccessToken:
-        """After a 401. Raises SignInRequired, Unavailable."""
-        ...
+from servers.kit.accounts import Accounts
+from servers.kit.accounts.models import AccessToken
 
 
 class Bearer:
@@ -37,7 +17,7 @@ class Bearer:
         self._renewing = asyncio.Lock()
 
     async def renew(self, refused: AccessToken) -> None:
-        """Gets another token than the one that Google refused. Raises SignInRequired."""
+        """Gets another token than the one that Google refused. Raises as `Accounts.access`."""
         async with self._renewing:
             if self.token is refused:
                 self.token = await self._accounts.renewed(refused, self.capability)
