@@ -32,7 +32,9 @@ _SECRETS = re.compile(
        (?: (?:bearer|basic) \s+ )? [^\s"'\\,;}]+
     | (?P<scheme> \b bearer \s+ ) [\w.~+/=-]+
     | \b (?: sk- | flo_ ) [\w-]{8,}
-    | (?P<cookie> \b (?:__host-)? flotilla_session= ) [\w-]+
+    | \b (?: ya29\. | 1// ) [\w-]{8,}
+    | (?P<cookie> \b (?:__host-)? flotilla_(?:session|oauth_[0-9a-f]+)= ) [\w-]+
+    | (?P<query> [?&] (?: code | state | code_verifier | device_code ) = ) [^&\s"'\\]+
     """
 )
 
@@ -70,12 +72,12 @@ def log_conversation(session_id: str, event: str, **fields: object) -> None:
 
 
 def redact(text: str) -> str:
-    """Return `text` without keys, tokens, cookies and passwords."""
+    """Return `text` without keys, tokens, cookies, passwords and what providers send back."""
     return _SECRETS.sub(_hide, text)
 
 
 def _hide(match: re.Match[str]) -> str:
-    return (match["name"] or match["scheme"] or match["cookie"] or "") + HIDDEN
+    return (match["name"] or match["scheme"] or match["cookie"] or match["query"] or "") + HIDDEN
 
 
 def _moment(record: logging.LogRecord) -> datetime:

@@ -72,6 +72,10 @@ def test_conversations_have_a_file_of_their_own_that_names_the_session(tmp_path,
         "x-api-key: canary-canary",
         '{\\"refresh_token\\": \\"canary-canary\\"}',
         "password=canary-canary",
+        "GET /oauth/gmail/callback?state=canary-canary&code=4/canary-canary&scope=openid HTTP/1.1",
+        "Location: http://127.0.0.1:8000/oauth/gmail/callback?code=canary%2Fcanary",
+        "flotilla_oauth_0123456789abcdef=canary-canary",
+        "got ya29.canary-canary and 1//canary-canary",
     ],
 )
 def test_secrets_never_reach_a_line(text):
