@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from orchestrator.domain.accounts import ServerAccounts
 from orchestrator.domain.servers import ServerConfig, Trust
 from orchestrator.domain.tools import KnownTool, Label, ServerState, ServerStatus
 from orchestrator.tools.aggregator import MCPToolAggregator
@@ -72,6 +73,7 @@ class ServerEntry(BaseModel):
     schema_tokens: int
     """An estimate: a token for four of these bytes. A model's own count may be a quarter off."""
     sign_in: SignIn
+    """Our token at the server, and, where it works with accounts, how they stood when last read."""
     version: str | None
     changed_tools: list[str]
     """Tools that changed on the server and wait to be accepted."""
@@ -119,14 +121,18 @@ class ServerDetail(ServerEntry):
 async def server_list(aggregator: MCPToolAggregator, problems: tuple[str, ...]) -> ServerList:
     """Return all servers; waits for none of them."""
     memory = await aggregator.pss_bytes()
-    items = [_entry(status, memory.get(status.id)) for status in aggregator.servers()]
+    last = aggregator.accounts.last
+    items = [
+        _entry(status, memory.get(status.id), last(status.id)) for status in aggregator.servers()
+    ]
     return ServerList(items=items, problems=list(problems))
 
 
 async def server_entry(aggregator: MCPToolAggregator, server_id: str) -> ServerEntry:
     """Return one server. Raises NotFound."""
     status = aggregator.server(server_id)
-    return _entry(status, (await aggregator.pss_bytes()).get(server_id))
+    memory = await aggregator.pss_bytes()
+    return _entry(status, memory.get(server_id), aggregator.accounts.last(server_id))
 
 
 async def server_detail(aggregator: MCPToolAggregator, server_id: str) -> ServerDetail:
@@ -137,7 +143,7 @@ async def server_detail(aggregator: MCPToolAggregator, server_id: str) -> Server
     return ServerDetail(**entry.model_dump(), config=config, tools=tools)
 
 
-def _entry(status: ServerStatus, pss_bytes: int | None) -> ServerEntry:
+def _entry(status: ServerStatus, pss_bytes: int | None, told: ServerAccounts | None) -> ServerEntry:
     config, latency = status.config, status.latency
     return ServerEntry(
         id=status.id,
@@ -156,7 +162,7 @@ def _entry(status: ServerStatus, pss_bytes: int | None) -> ServerEntry:
         tool_count=status.tool_count,
         schema_bytes=status.schema_bytes,
         schema_tokens=estimated_tokens(status.schema_bytes),
-        sign_in=_sign_in(status),
+        sign_in=_sign_in(status, told),
         version=status.version,
         changed_tools=list(status.changed_tools),
         disabled_tools=list(config.disabled_tools),
@@ -188,7 +194,7 @@ def _token_source(config: ServerConfig) -> str:
     return "none" if config.token_file is None else "file"
 
 
-def _sign_in(status: ServerStatus) -> SignIn:
-    if status.state == "needs_sign_in":
+def _sign_in(status: ServerStatus, told: ServerAccounts | None) -> SignIn:
+    if status.state == "needs_sign_in" or (told is not None and told.state != "ok"):
         return "needs_sign_in"
     return "not_needed" if _token_source(status.config) == "none" else "signed_in"

@@ -1,14 +1,23 @@
 """Accounts that servers of the fleet work with, as those servers tell of them."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _checked_moment(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("is a time without a zone")
+    return text
+
 
 AccountState = Literal["ok", "needs_sign_in"]
 AccountName = Annotated[str, Field(min_length=1, max_length=254, pattern=r"^[^\x00-\x20\x7f]+$")]
 CapabilityName = Annotated[str, Field(pattern=r"^[a-z][a-z_]{1,31}$")]
+CapabilityNames = Annotated[tuple[CapabilityName, ...], Field(max_length=32)]
 _Scope = Annotated[str, Field(max_length=300)]
-_Moment = Annotated[str, Field(max_length=40)]
+_Moment = Annotated[str, Field(max_length=40), AfterValidator(_checked_moment)]
 _Sentence = Annotated[str, Field(max_length=2_000)]
 
 
@@ -24,7 +33,7 @@ class Account(_Told):
     state: AccountState
     is_default: bool
     """Whether calls that name no account use it."""
-    capabilities: Annotated[tuple[CapabilityName, ...], Field(max_length=32)]
+    capabilities: CapabilityNames
     """What it permits."""
     scopes: Annotated[tuple[_Scope, ...], Field(max_length=64)]
     """The same in the provider's words."""

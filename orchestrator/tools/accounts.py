@@ -86,7 +86,9 @@ class AccountsClient:
         Raises SignInUnknown, SignInDenied, SignInRefused.
         """
         path = "accounts/sign-ins/complete"
-        return await self._ask(server, "POST", path, Account, _VENDOR_TIMEOUT_S, answer)
+        account = await self._ask(server, "POST", path, Account, _VENDOR_TIMEOUT_S, answer)
+        self._correct(server, account.account, (account,))
+        return account
 
     async def make_default(self, server: str, account: str) -> Account:
         """Have calls that name no account use this one. Raises NotFound."""
@@ -95,7 +97,15 @@ class AccountsClient:
 
     async def forget(self, server: str, account: str) -> Revoked:
         """Have the server forget an account and tell the provider. Raises NotFound."""
-        return await self._ask(server, "DELETE", _path(account), Revoked, _VENDOR_TIMEOUT_S)
+        revoked = await self._ask(server, "DELETE", _path(account), Revoked, _VENDOR_TIMEOUT_S)
+        self._correct(server, account, ())
+        return revoked
+
+    def _correct(self, server: str, name: str, now: tuple[Account, ...]) -> None:
+        """Put `now` in the place of an account in what the server told last."""
+        if (last := self._last.get(server)) is not None:
+            others = tuple(one for one in last.accounts if one.account != name)
+            self._last[server] = last.model_copy(update={"accounts": (*others, *now)})
 
     async def _ask(
         self,
@@ -107,6 +117,8 @@ class AccountsClient:
         body: Any = None,
     ) -> Shape:
         config = self._configured(server)
+        if not config.enabled:
+            raise ServerUnavailable(f"The server {config.shown_title!r} is switched off.")
         try:
             answer = await self._requests.ask(
                 config, method, path, body=body, timeout_s=timeout_s, max_bytes=_MAX_ANSWER_BYTES
