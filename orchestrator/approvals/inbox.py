@@ -12,6 +12,7 @@ from typing import Never
 
 from sqlalchemy import Connection
 
+from orchestrator.approvals.waiters import Waiters
 from orchestrator.domain.approvals import Approval, Decision
 from orchestrator.domain.times import now_rfc3339, utc_now
 from orchestrator.errors import StorageFull
@@ -34,7 +35,7 @@ class Inbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: dict[str, set[asyncio.Future[Approval]]] = {}
+        self._waiters = Waiters[Approval]()
         self._callbacks: list[OnApproved] = []
         self._has_news = asyncio.Event()
 
@@ -59,30 +60,17 @@ class Inbox:
 
         Any number may wait, and each may stop waiting.
         """
-        decided: asyncio.Future[Approval] = asyncio.get_running_loop().create_future()
-        # Before the row is read: a decision in between is not missed.
-        self._waiting.setdefault(approval_id, set()).add(decided)
-        try:
-            approval = await self._database.read(approvals.get, owner_id, approval_id)
-            return await decided if approval.state == "pending" else approval
-        finally:
-            self._forget(approval_id, decided)
+        return await self._waiters.wait(
+            approval_id, lambda: self._database.read(approvals.get, owner_id, approval_id)
+        )
 
     def note(self, changed: Iterable[Approval]) -> None:
         """Take notice of rows that another transaction inserted or ended."""
         for approval in changed:
             if approval.state == "pending":
                 self._has_news.set()
-                continue
-            for decided in self._waiting.get(approval.id, ()):
-                if not decided.done():
-                    decided.set_result(approval)
-
-    def _forget(self, approval_id: str, decided: asyncio.Future[Approval]) -> None:
-        others = self._waiting[approval_id]
-        others.discard(decided)
-        if not others:
-            del self._waiting[approval_id]
+            else:
+                self._waiters.wake(approval)
 
     async def keep_deadlines(self) -> Never:
         """Expire for ever what is due."""

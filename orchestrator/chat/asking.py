@@ -1,11 +1,8 @@
 """The approvals of one round: asked for together, each awaited when its call is due."""
 
-import asyncio
 import json
 from collections.abc import Iterable
 from datetime import timedelta
-from types import TracebackType
-from typing import Self
 
 from sqlalchemy import Connection
 
@@ -14,17 +11,19 @@ from orchestrator.chat.events import ApprovalRequested, ApprovalResolved
 from orchestrator.chat.open_round import OpenRound
 from orchestrator.chat.planned_call import PlannedCall
 from orchestrator.chat.turn_log import TurnLog
+from orchestrator.chat.watching import Watching
 from orchestrator.domain.approvals import Approval
 from orchestrator.domain.chat import Turn
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import to_rfc3339, utc_now
 from orchestrator.domain.tools import ToolDefinition, ToolResult
 from orchestrator.store import approvals
+from orchestrator.tools.previews import ToolPreviews
 
 CLIENT = "web chat"
 
 
-class Asking:
+class Asking(Watching[Approval]):
     """Asks and waits; use it as an async context manager around the round."""
 
     def __init__(
@@ -33,42 +32,34 @@ class Asking:
         turn: Turn,
         log: TurnLog,
         inbox: Inbox,
+        previews: ToolPreviews,
         *,
         lifetime_h: float,
         taint: Iterable[str],
         open_round: OpenRound | None = None,
     ) -> None:
         """Ask in this turn; `open_round` holds what was asked before a restart."""
+        super().__init__()
         self._owner_id = owner_id
         self._turn = turn
         self._log = log
         self._inbox = inbox
+        self._previews = previews
         self._lifetime = timedelta(hours=lifetime_h)
         self._taint = list(taint)
         self._asked = dict(open_round.approvals) if open_round else {}
-        self._decisions: dict[str, asyncio.Task[Approval]] = {}
         self._told = open_round.told if open_round else frozenset[str]()
-        self._watching = asyncio.TaskGroup()
-
-    async def __aenter__(self) -> Self:
-        await self._watching.__aenter__()
-        self.watch()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._watching.__aexit__(kind, error, trace)
+        self._to_preview: dict[str, ToolDefinition] = {}
 
     def asks_about(self, call: PlannedCall) -> bool:
         """Return whether the call may only run once the owner has decided."""
         return call.id in self._asked
 
-    def ask(self, call: PlannedCall, tool: ToolDefinition, reason: str) -> Approval:
-        """Add the event that asks, and return the row that the next commit must `store`."""
+    def ask(self, call: PlannedCall, tool: ToolDefinition, reason: str) -> list[Approval]:
+        """Add the event that asks, and return the row that the next commit must `store`.
+
+        Where its server has to say first what the call would do, `watch` sees to both.
+        """
         account = call.request.arguments.get(tool.account_argument or "")
         now = utc_now()
         approval = Approval(
@@ -93,8 +84,11 @@ class Asking:
             expires_at=to_rfc3339(now + self._lifetime),
         )
         self._asked[call.id] = approval
+        if tool.has_preview:
+            self._to_preview[approval.id] = tool
+            return []
         self._log.add(_requested(approval))
-        return approval
+        return [approval]
 
     def store(self, conn: Connection, asked: Iterable[Approval]) -> None:
         """Store what was asked, in the transaction that stores why."""
@@ -103,15 +97,25 @@ class Asking:
 
     def watch(self) -> None:
         """Wait from now on for the decisions about all that was stored."""
-        new = [a for a in self._asked.values() if a.id not in self._decisions]
-        self._inbox.note(new)
+        new = [a for a in self._asked.values() if not self._is_watched(a.id)]
+        self._inbox.note(a for a in new if a.id not in self._to_preview)
         for approval in new:
-            task = self._watching.create_task(self._decided(approval.id))
-            self._decisions[approval.id] = task
+            tool = self._to_preview.pop(approval.id, None)
+            end = self._decided(approval.id) if tool is None else self._shown(approval, tool)
+            self._begin(approval.id, end)
 
     async def decision_about(self, call: PlannedCall) -> Approval:
         """Return the approval once it is not pending any more."""
-        return await self._decisions[self._asked[call.id].id]
+        return await self._end_of(self._asked[call.id].id)
+
+    async def _shown(self, approval: Approval, tool: ToolDefinition) -> Approval:
+        """Ask with a preview; after a crash before that, the call is judged anew."""
+        preview = await self._previews.preview(tool, approval.arguments)
+        asked = approval.model_copy(update={"preview": preview})
+        self._log.add(_requested(asked))
+        await self._log.commit(lambda conn: self.store(conn, [asked]))
+        self._inbox.note([asked])
+        return await self._decided(asked.id)
 
     async def _decided(self, approval_id: str) -> Approval:
         decided = await self._inbox.wait(self._owner_id, approval_id)
@@ -169,5 +173,6 @@ def _requested(approval: Approval) -> ApprovalRequested:
         reason=approval.reason,
         taint=approval.taint,
         undoable=approval.undoable,
+        preview=approval.preview,
         expires_at=approval.expires_at,
     )

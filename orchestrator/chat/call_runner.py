@@ -8,13 +8,14 @@ from orchestrator.chat.judging import Judge, refused
 from orchestrator.chat.permits import Consent, Permits, consent_of
 from orchestrator.chat.planned_call import PlannedCall
 from orchestrator.chat.sending import Sender
+from orchestrator.chat.signing_in import SIGN_IN_REQUIRED, SignInNeeded, sign_in_needed
 from orchestrator.domain.approvals import Approval
 from orchestrator.domain.tools import Permit, ToolResult
 from orchestrator.errors import ServerBusy, ToolError
 from orchestrator.tools.aggregator import MCPToolAggregator
 
 APPROVAL_REQUIRED = "approval_required"
-_NOT_SENT = "The turn stopped before this call was sent."
+_NOT_SENT = "The turn stopped before this call ran."
 
 
 class CallRunner:
@@ -35,8 +36,10 @@ class CallRunner:
         self._judge = judge
         self._sent: dict[str, asyncio.Task[ToolResult]] = {}
 
-    async def run(self, call: PlannedCall, approval: Approval | None) -> ToolResult | Ask:
-        """Return how the call ended, or why the owner must be asked first: then it did not run.
+    async def run(
+        self, call: PlannedCall, approval: Approval | None
+    ) -> ToolResult | Ask | SignInNeeded:
+        """Return how the call ended, or what must come first: then it did not run.
 
         `approval` is the one the owner gave, if he was asked. Cancelling breaks off what only
         reads; of anything else `outcome_at_stop` then tells what became.
@@ -49,7 +52,9 @@ class CallRunner:
             result = await self._sent_in_turn(call, approval)
         return result
 
-    async def _sent_in_turn(self, call: PlannedCall, approval: Approval | None) -> ToolResult | Ask:
+    async def _sent_in_turn(
+        self, call: PlannedCall, approval: Approval | None
+    ) -> ToolResult | Ask | SignInNeeded:
         arguments = call.request.arguments
         if approval is not None and approval.arguments_to_run is not None:
             arguments = approval.arguments_to_run
@@ -64,15 +69,21 @@ class CallRunner:
         result = await self._send(call, arguments, permit)
         if result.error_code == APPROVAL_REQUIRED and approval is None:
             return Ask(_why(result))
-        return result
+        needed = sign_in_needed(result)
+        if needed is None:
+            return result
+        self._sent.pop(call.id, None)
+        return needed
 
     async def outcome_at_stop(self, call: PlannedCall) -> ToolResult | None:
         """Return how a call ended whose `run` was cancelled; None for nobody knows."""
         if call.is_read_only:
             return None
         if call.id not in self._sent:
-            return ToolResult("cancelled", _NOT_SENT, error=_NOT_SENT, error_code="cancelled")
+            return _not_sent()
         result = await self._sender.outcome_at_stop(call, self._sent[call.id])
+        if result is not None and result.error_code == SIGN_IN_REQUIRED:
+            return _not_sent()
         return None if result and result.error_code == APPROVAL_REQUIRED else result
 
     async def _send(
@@ -113,6 +124,10 @@ class CallRunner:
 
 def _was_busy(result: ToolResult) -> bool:
     return result.error_code == ServerBusy.code
+
+
+def _not_sent() -> ToolResult:
+    return ToolResult("cancelled", _NOT_SENT, error=_NOT_SENT, error_code="cancelled")
 
 
 def _why(result: ToolResult) -> str:

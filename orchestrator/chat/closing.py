@@ -15,11 +15,20 @@ from orchestrator.chat.asking import resolved
 from orchestrator.chat.effects import effects_notice
 from orchestrator.chat.estimating import tokens_of
 from orchestrator.chat.events import AnyEvent, Notice, ToolCallFinished, TurnFailed, TurnFinished
+from orchestrator.chat.signing_in import answered
 from orchestrator.domain.chat import FinishReason, ToolCallRecord, Turn, TurnError, TurnState
 from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import utc_now
 from orchestrator.domain.tools import ToolResult
-from orchestrator.store import approvals, messages, sessions, tool_calls, turns, usage
+from orchestrator.store import (
+    approvals,
+    messages,
+    questions,
+    sessions,
+    tool_calls,
+    turns,
+    usage,
+)
 from orchestrator.store.turns import StoredEvent
 
 CANCELLED_BY = "turn"
@@ -94,11 +103,12 @@ def close_turn(
     calls = tool_calls.of_turn(conn, owner_id, turn.id)
     closed = [_close_call(conn, owner_id, call) for call in calls if call.duration_ms is None]
     cancelled = approvals.cancel_of_turn(conn, owner_id, turn.id, by=CANCELLED_BY)
+    unanswered = questions.cancel_of_turn(conn, owner_id, turn.id)
     leaf = _store_messages(conn, owner_id, turn, partial, calls)
     if leaf is not None:
         sessions.move_leaf(conn, owner_id, turn.session_id, leaf)
     cost = usage.cost_of_turn(conn, owner_id, turn.id)
-    last: list[AnyEvent] = [*map(resolved, cancelled), *closed]
+    last: list[AnyEvent] = [*map(resolved, cancelled), *map(answered, unanswered), *closed]
     last += _notices(conn, owner_id, turn, ending)
     last.append(_terminal(turn, ending, cost))
     added = [*kept, *_numbered(last, partial.last_seq)]

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from orchestrator.domain.attachments import Attachment
 from orchestrator.domain.chat import FinishReason
+from orchestrator.domain.previews import Preview
+from orchestrator.domain.questions import SignInReason
 from orchestrator.domain.tools import ToolCallStatus
 
 
@@ -93,6 +95,8 @@ class ApprovalRequested(_Event):
     taint: list[str] = Field(default_factory=list[str])
     """Where foreign text in the chat came from."""
     undoable: bool = False
+    preview: Preview | None = None
+    """What the call would do, as its server told; null for most tools."""
     expires_at: str
 
 
@@ -109,23 +113,33 @@ class ApprovalResolved(_Event):
 
 
 class QuestionAsked(_Event):
-    """A server asks the owner something in the middle of a call."""
+    """A call cannot run before the owner has signed in; the turn waits for that."""
 
     type: Literal["question_asked"] = "question_asked"
     question_id: str
     tool_call_id: str
-    mode: Literal["form", "url"]
+    mode: Literal["url"] = "url"
+    """The owner answers by following `url`."""
+    server: str
+    title: str
     message: str
-    form_schema: dict[str, Any] | None = Field(default=None, alias="schema")
-    url: str | None = None
+    url: str
+    """A path of ours that leads on to the provider."""
+    account: str | None = None
+    """The account the call works on; null when any will do."""
+    capability: str
+    """What the account has to permit."""
+    reason: SignInReason
+    expires_at: str
 
 
 class QuestionAnswered(_Event):
-    """The owner answered or declined a question."""
+    """Somebody signed in, the owner declined, or the question ended by itself."""
 
     type: Literal["question_answered"] = "question_answered"
     question_id: str
-    action: Literal["accept", "decline", "cancel"]
+    tool_call_id: str
+    answer: Literal["done", "declined", "expired", "cancelled"]
 
 
 class AttachmentAdded(_Event):

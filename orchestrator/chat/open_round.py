@@ -8,8 +8,17 @@ from sqlalchemy import Connection
 
 from orchestrator.domain.approvals import Approval
 from orchestrator.domain.chat import Message, RequestedToolCall, ToolCallRecord, Turn
+from orchestrator.domain.questions import Question
 from orchestrator.domain.tools import ToolResult
-from orchestrator.store import approvals, messages, sessions, tool_calls, turns, usage
+from orchestrator.store import (
+    approvals,
+    messages,
+    questions,
+    sessions,
+    tool_calls,
+    turns,
+    usage,
+)
 from orchestrator.store.in_force import SettingsLayer, session_layer, turn_layer
 from orchestrator.store.turns import StoredEvent
 
@@ -28,10 +37,12 @@ class OpenRound:
     """Where foreign text in those results came from."""
     approvals: Mapping[str, Approval]
     """By call id: the newest of each."""
+    questions: Sequence[Question]
+    """All sign-ins that were asked for, oldest first."""
     started: frozenset[str]
     """The calls that the log calls started."""
     told: frozenset[str]
-    """The approvals whose end the log tells."""
+    """The approvals and questions whose end the log tells."""
 
     @property
     def requests(self) -> list[RequestedToolCall]:
@@ -76,8 +87,14 @@ def read_waiting_turn(conn: Connection, owner_id: str, turn: Turn) -> WaitingTur
             results=_results(open_calls),
             sources=[source for call in open_calls for source in call.sources],
             approvals={a.tool_call_id: a for a in asked if a.tool_call_id in open_ids},
+            questions=[
+                question
+                for question in questions.of_turn(conn, owner_id, turn.id)
+                if question.tool_call_id in open_ids
+            ],
             started=_named_in(events, "tool_call_started", "tool_call_id"),
-            told=_named_in(events, "approval_resolved", "approval_id"),
+            told=_named_in(events, "approval_resolved", "approval_id")
+            | _named_in(events, "question_answered", "question_id"),
         ),
         earlier_calls=[call for call in calls if call.tool_call_id not in open_ids],
         rounds=tool_calls.rounds_of_turn(conn, owner_id, turn.id),

@@ -75,6 +75,7 @@ class ChatOrchestrator:
         await self._tasks.__aenter__()
         self._recording = self._tasks.create_task(self._recorder.run())
         self._settling = self._tasks.create_task(self._resources.settler.settle())
+        self._answering = self._tasks.create_task(self._resources.questions.keep())
         for waiting in await waiting_turns(self._database):
             self._revive(waiting)
         return self
@@ -97,6 +98,7 @@ class ChatOrchestrator:
         await self._resources.attached.close()
         self._recording.cancel()
         self._settling.cancel()
+        self._answering.cancel()
         await self._tasks.__aexit__(None, None, None)
         self._spill.close()
 

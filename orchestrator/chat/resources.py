@@ -6,6 +6,7 @@ from pathlib import Path
 
 from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
+from orchestrator.approvals.question_desk import QuestionDesk
 from orchestrator.attachments.extraction import ExtractText
 from orchestrator.attachments.uploads import Attachments
 from orchestrator.chat.attached import AttachedFiles
@@ -46,6 +47,7 @@ class Resources:
     aggregator: MCPToolAggregator
     menu: ToolMenu
     inbox: Inbox
+    questions: QuestionDesk
     grants: GrantKeys
     budget: Budget
     calls: ModelCalls
@@ -75,6 +77,7 @@ def gathered(
         aggregator=aggregator,
         menu=ToolMenu(aggregator),
         inbox=inbox,
+        questions=QuestionDesk(database, aggregator.accounts.read),
         grants=grants,
         budget=budget,
         calls=ModelCalls(llm, budget, database, settler),

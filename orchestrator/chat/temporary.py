@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Never, Self
 
 from orchestrator.approvals.inbox import Inbox
+from orchestrator.approvals.question_desk import QuestionDesk
 from orchestrator.attachments.extraction import ExtractText
 from orchestrator.attachments.uploads import Attachments
 from orchestrator.background import running
@@ -47,7 +48,9 @@ class TemporaryChats:
         """`stored` are the resources of the chats that are stored."""
         self.database = Database(None)
         self.inbox = Inbox(self.database)
-        self.chat = ChatOrchestrator(self._resources(stored, data_dir), None)
+        questions = QuestionDesk(self.database, stored.aggregator.accounts.read)
+        stored.questions.join(questions)
+        self.chat = ChatOrchestrator(self._resources(stored, questions, data_dir), None)
         self._has_any = False
         self._stack = AsyncExitStack()
 
@@ -86,13 +89,14 @@ class TemporaryChats:
         found, _ = await self.database.read(approvals.page, owner_id, limit=200, state=state)
         return found
 
-    def _resources(self, stored: Resources, data_dir: Path) -> Resources:
+    def _resources(self, stored: Resources, questions: QuestionDesk, data_dir: Path) -> Resources:
         database, files = self.database, _NoFiles()
         settler = Settler(database, stored.budget, stored.llm.generation_cost)
         return replace(
             stored,
             database=database,
             inbox=self.inbox,
+            questions=questions,
             calls=_LedgerCalls(stored),
             settler=settler,
             attached=AttachedFiles(

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -11,11 +11,13 @@ from sqlalchemy import Connection
 from orchestrator.approvals.policy import Ask
 from orchestrator.approvals.taint import sources_of
 from orchestrator.chat.asking import Asking, refused_by_owner, with_changed_arguments
+from orchestrator.chat.call_events import finished, started
 from orchestrator.chat.call_runner import CallRunner
-from orchestrator.chat.events import ToolCallFinished, ToolCallStarted, attachment_added
+from orchestrator.chat.events import attachment_added
 from orchestrator.chat.keeping import FileKeeper, Kept, Origin, left_behind
 from orchestrator.chat.open_round import OpenRound
 from orchestrator.chat.planned_call import PlannedCall, groups_of
+from orchestrator.chat.signing_in import SignInNeeded, SignIns, not_signed_in
 from orchestrator.chat.turn_clock import TurnClock
 from orchestrator.chat.turn_log import TurnLog
 from orchestrator.domain.approvals import Approval
@@ -39,6 +41,7 @@ class ToolRound:
         log: TurnLog,
         clock: TurnClock,
         asking: Asking,
+        sign_ins: SignIns,
         runner: CallRunner,
         keeper: FileKeeper,
         store_messages: StoreMessages,
@@ -57,23 +60,27 @@ class ToolRound:
         self._log = log
         self._clock = clock
         self._asking = asking
+        self._sign_ins = sign_ins
         self._runner = runner
         self._keeper = keeper
         self._store_messages = store_messages
         self._queue = deque(groups_of([call for call in calls if call.id not in self.results]))
         self._started = set(open_round.started) if open_round else set[str]()
         self._open_in_group = 0
+        self._signing_in: list[PlannedCall] = []
+        """Those of the group that wait for sign-ins; they run together again."""
         self._is_waiting_stored = open_round is not None
 
     def announce(self) -> Callable[[Connection], None]:
         """Add the events of the plan; return what the transaction that plans the calls must do."""
         first = self._queue[0]
         asked = [
-            self._asking.ask(call, call.definition, call.question)
+            approval
             for call in self.calls
             if call.definition is not None and call.question is not None
+            for approval in self._asking.ask(call, call.definition, call.question)
         ]
-        waits = self._asking.asks_about(first[0])
+        waits = self._waits(first)
         start = None if waits else self._begin(first)
         self._is_waiting_stored = waits
 
@@ -88,49 +95,79 @@ class ToolRound:
 
     async def run(self) -> None:
         """Run all calls to their ends, once the plan is stored."""
-        async with self._asking:
+        async with self._asking, self._sign_ins:
             while self._queue:
                 await self._run_group(self._queue.popleft())
 
+    def _waits(self, group: Sequence[PlannedCall]) -> bool:
+        return any(
+            self._asking.asks_about(call) or self._sign_ins.asks_about(call) for call in group
+        )
+
     async def _run_group(self, group: list[PlannedCall]) -> None:
-        approval = None
+        approvals: dict[str, Approval] = {}
         self._open_in_group = len(group)
-        if self._asking.asks_about(group[0]):
-            approval = await self._decision(group[0])
-            if approval.state != "approved":
-                return
+        self._signing_in = []
+        if self._waits(group):
+            group = await self._released(group, approvals)
         elif group[0].id not in self._started:
             await self._log.commit(self._begin(group))
         async with asyncio.TaskGroup() as tasks:
             for call in group:
-                tasks.create_task(self._run_one(call, approval))
+                tasks.create_task(self._run_one(call, approvals.get(call.id)))
 
-    async def _decision(self, call: PlannedCall) -> Approval:
-        """Wait for the owner, and store that the call starts, or ends without having run."""
+    async def _released(
+        self, group: list[PlannedCall], approvals: dict[str, Approval]
+    ) -> list[PlannedCall]:
+        """Wait for the owner; return what may run, stored as started, and note its `approvals`.
+
+        The others end without having run.
+        """
         with self._clock.paused():
+            refused = {call.id: await self._refusal(call, approvals) for call in group}
+            for call in group:
+                if (refusal := refused[call.id]) is not None:
+                    await self._end(call, Kept(refusal), 0)
+            ready = [call for call in group if refused[call.id] is None]
+            if ready:
+                await self._log.commit(self._begin(ready, approvals))
+        return ready
+
+    async def _refusal(
+        self, call: PlannedCall, approvals: dict[str, Approval]
+    ) -> ToolResult | None:
+        """Wait for all that was asked about a call; return its end if it may not run."""
+        if self._asking.asks_about(call):
             approval = await self._asking.decision_about(call)
-            if approval.state == "approved":
-                await self._log.commit(self._begin([call], approval))
-            else:
-                await self._end(call, Kept(refused_by_owner(approval)), 0)
-        return approval
+            if approval.state != "approved":
+                return refused_by_owner(approval)
+            approvals[call.id] = approval
+        if self._sign_ins.asks_about(call):
+            question = await self._sign_ins.answer_about(call)
+            if question.state != "done":
+                return not_signed_in(question)
+        return None
 
     def _begin(
-        self, group: Sequence[PlannedCall], approval: Approval | None = None
+        self, group: Sequence[PlannedCall], approvals: Mapping[str, Approval] | None = None
     ) -> Callable[[Connection], None]:
         """Add the events of calls that start; return what stores it, and that the turn runs."""
         for call in group:
             if call.id not in self._started:
-                self._log.add(_started(call))
+                self._log.add(started(call))
         ids = [call.id for call in group]
         self._started.update(ids)
         was_waiting, self._is_waiting_stored = self._is_waiting_stored, False
-        changed = approval.arguments_to_run if approval else None
+        changed = {
+            call_id: approval.arguments_to_run
+            for call_id, approval in (approvals or {}).items()
+            if approval.arguments_to_run is not None
+        }
 
         def store(conn: Connection) -> None:
             tool_calls.start(conn, self._owner_id, ids)
-            if changed is not None:
-                tool_calls.change_arguments(conn, self._owner_id, ids[0], changed)
+            for call_id, arguments in changed.items():
+                tool_calls.change_arguments(conn, self._owner_id, call_id, arguments)
             if was_waiting:
                 turns.end_waiting(conn, self._owner_id, self._turn.id)
 
@@ -140,16 +177,18 @@ class ToolRound:
         started_s = time.monotonic()
         try:
             result = await self._runner.run(call, approval)
-            kept = result if isinstance(result, Ask) else await self._keep(call, result)
+            if isinstance(result, SignInNeeded) and not self._sign_ins.may_ask(call):
+                result = result.as_result()
+            kept = await self._keep(call, result) if isinstance(result, ToolResult) else result
         except asyncio.CancelledError:
             outcome = await self._runner.outcome_at_stop(call)
             if outcome is not None:
                 await self._end(call, left_behind(outcome), _ms_since(started_s), approval)
             raise
-        if isinstance(kept, Ask):
-            await self._park(call, kept.reason)
-        else:
+        if isinstance(kept, Kept):
             await self._end(call, kept, _ms_since(started_s), approval)
+        else:
+            await self._park(call, kept)
 
     async def _keep(self, call: PlannedCall, result: ToolResult) -> Kept:
         request = call.request
@@ -158,22 +197,34 @@ class ToolRound:
         )
         return await self._keeper.of_tool(result, origin)
 
-    async def _park(self, call: PlannedCall, reason: str) -> None:
+    async def _park(self, call: PlannedCall, wanted: Ask | SignInNeeded) -> None:
         """Ask about a call that its server did not run, and run it next when it may."""
-        if call.definition is None:
-            raise RuntimeError("only a tool that is known can want an approval")
-        asked = self._asking.ask(call, call.definition, reason)
-        self._queue.appendleft([call])
+        store_asked = self._asked(call, wanted)
         self._open_in_group -= 1
         wait = self._wait_if_next()
 
         def store(conn: Connection) -> None:
             tool_calls.park(conn, self._owner_id, call.id)
-            self._asking.store(conn, [asked])
+            store_asked(conn)
             wait(conn)
 
         await self._log.commit(store)
         self._asking.watch()
+        self._sign_ins.watch()
+
+    def _asked(self, call: PlannedCall, wanted: Ask | SignInNeeded) -> Callable[[Connection], None]:
+        """Add the event that asks, and have the call run next; return what stores the question."""
+        if isinstance(wanted, SignInNeeded):
+            question = self._sign_ins.ask(call, wanted)
+            if not self._signing_in:
+                self._queue.appendleft(self._signing_in)
+            self._signing_in.append(call)
+            return lambda conn: self._sign_ins.store(conn, question)
+        if call.definition is None:
+            raise RuntimeError("only a tool that is known can want an approval")
+        asked = self._asking.ask(call, call.definition, wanted.reason)
+        self._queue.appendleft([call])
+        return lambda conn: self._asking.store(conn, asked)
 
     async def _end(
         self,
@@ -188,7 +239,7 @@ class ToolRound:
         sources = sources_of(call.definition, result) if call.definition else ()
         for attachment in kept.attachments:
             self._log.add(attachment_added(attachment, call.id))
-        self._log.add(_finished(call, result, duration_ms, sources, kept.ids))
+        self._log.add(finished(call, result, duration_ms, sources, kept.ids))
         self._log_end(call, result, duration_ms)
         self.results[call.id] = result
         self.sources += sources
@@ -208,7 +259,7 @@ class ToolRound:
     def _wait_if_next(self) -> Callable[[Connection], None]:
         """Return what stores that the turn waits, if that is its next step."""
         is_free = self._open_in_group == 0 and bool(self._queue)
-        if self._is_waiting_stored or not (is_free and self._asking.asks_about(self._queue[0][0])):
+        if self._is_waiting_stored or not (is_free and self._waits(self._queue[0])):
             return _nothing
         self._is_waiting_stored = True
         return lambda conn: turns.wait(conn, self._owner_id, self._turn.id)
@@ -222,36 +273,6 @@ class ToolRound:
             status=result.status,
             duration_ms=duration_ms,
         )
-
-
-def _started(call: PlannedCall) -> ToolCallStarted:
-    request = call.request
-    return ToolCallStarted(
-        tool_call_id=request.tool_call_id,
-        tool=request.tool,
-        server=request.server,
-        arguments=request.arguments,
-    )
-
-
-def _finished(
-    call: PlannedCall,
-    result: ToolResult,
-    duration_ms: int,
-    sources: Iterable[str],
-    attachment_ids: list[str],
-) -> ToolCallFinished:
-    return ToolCallFinished(
-        tool_call_id=call.id,
-        status=result.status,
-        duration_ms=duration_ms,
-        text=result.text,
-        structured=result.structured,
-        attachments=attachment_ids,
-        error=result.error,
-        sources=list(sources),
-        undoable=result.undo is not None,
-    )
 
 
 def _ms_since(started_s: float) -> int:

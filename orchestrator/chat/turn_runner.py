@@ -6,10 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from orchestrator.chat.asking import Asking
 from orchestrator.chat.budget import Reservation, TurnBudget
 from orchestrator.chat.call_planner import CallPlanner
-from orchestrator.chat.call_runner import CallRunner
 from orchestrator.chat.closing import Ending
 from orchestrator.chat.ending import ending_at_limit
 from orchestrator.chat.events import (
@@ -27,7 +25,7 @@ from orchestrator.chat.open_round import OpenRound
 from orchestrator.chat.permits import Permits
 from orchestrator.chat.planned_call import PlannedCall
 from orchestrator.chat.resources import Resources
-from orchestrator.chat.sending import Sender
+from orchestrator.chat.rounds import Rounds
 from orchestrator.chat.tool_round import ToolRound
 from orchestrator.chat.turn_clock import TurnClock
 from orchestrator.chat.turn_log import TurnLog
@@ -75,8 +73,7 @@ class TurnRunner:
         self._planner = CallPlanner(
             aggregator, spending, self._judge, permits, plan.disabled_servers
         )
-        sender = Sender(log, aggregator)
-        self._calls = CallRunner(turn.id, aggregator, sender, permits, self._judge)
+        self._rounds = Rounds(owner_id, turn, log, clock, resources, permits, self._judge)
 
     async def run(self) -> Ending | None:
         """Run rounds until the turn is finished in the store; else return how it must end."""
@@ -181,7 +178,7 @@ class TurnRunner:
         images: list[AttachmentShown],
     ) -> tuple[ToolRound, WireMessage]:
         """Store the round with the calls it asks for; return what to run and the answer."""
-        tools = self._round(calls)
+        tools = self._rounds.round_of(calls, self._rows.store_results)
         store_start = tools.announce()
 
         def store(conn: Connection) -> None:
@@ -204,32 +201,8 @@ class TurnRunner:
         message = open_round.message
         text = with_images(message.content, message.attachments)
         answer = assistant_message(text, message.tool_calls, message.reasoning_details)
-        await self._see_through(self._round(calls, open_round), answer)
-
-    def _round(self, calls: list[PlannedCall], open_round: OpenRound | None = None) -> ToolRound:
-        owner_id, turn = self._plan.owner_id, self._plan.turn
-        call_ids = [call.id for call in calls]
-        asking = Asking(
-            owner_id,
-            turn,
-            self._log,
-            self._resources.inbox,
-            lifetime_h=self._resources.settings.approval_lifetime_h,
-            taint=self._judge.taint.sources,
-            open_round=open_round,
-        )
-        return ToolRound(
-            owner_id,
-            turn,
-            calls,
-            log=self._log,
-            clock=self._clock,
-            asking=asking,
-            runner=self._calls,
-            keeper=self._resources.keeper,
-            store_messages=lambda conn: self._rows.store_results(conn, call_ids),
-            open_round=open_round,
-        )
+        tools = self._rounds.round_of(calls, self._rows.store_results, open_round)
+        await self._see_through(tools, answer)
 
     async def _see_through(self, tools: ToolRound, answer: WireMessage) -> None:
         """Run the calls, and add what the model asked and what came of it to the history."""

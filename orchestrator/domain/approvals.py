@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from orchestrator.domain.previews import Preview
 from orchestrator.domain.tools import Effect
 from orchestrator.domain.values import Value
 
@@ -49,6 +50,8 @@ class Approval(Value):
     decision_reason: str | None = None
     """What the owner said on denying; the model sees it."""
     scope: ApprovalScope | None = None
+    preview: Preview | None = None
+    """What the call would do, as its server told when it was asked; null for most tools."""
     outcome: dict[str, Any] | None = None
     """For `client` and `api`: how the call ended that ran on approval: status, text, error."""
 

@@ -14,6 +14,7 @@ PREFIXES = (
     "tok",
     "login",
     "appr",
+    "ques",
     "stand",
     "att",
     "sug",

@@ -165,6 +165,7 @@ approvals = Table(
     Column("decision_reason", Text),
     Column("scope", Text),
     Column("outcome", JSON(none_as_null=True)),
+    Column("preview", JSON(none_as_null=True)),
     CheckConstraint(
         "state IN ('pending', 'approved', 'denied', 'expired', 'cancelled')",
         name="known_approval_state",
@@ -174,6 +175,34 @@ approvals = Table(
     Index("approvals_by_turn", "turn_id"),
     Index("approvals_by_session", "session_id"),
     Index("approvals_pending", "state", sqlite_where=Column("state", Text) == "pending"),
+)
+
+questions = Table(
+    "questions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    owner_column(),
+    Column("state", Text, nullable=False),
+    *(
+        Column(name, Text, nullable=False)
+        for name in ("tool_call_id", "server", "tool", "title", "message", "url")
+    ),
+    Column("account", Text),
+    Column("capability", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("turn_id", Text, ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+    Column("answered_at", Text),
+    CheckConstraint(
+        "state IN ('pending', 'done', 'declined', 'expired', 'cancelled')",
+        name="known_question_state",
+    ),
+    Index("questions_by_owner", "owner_id", "created_at", "id"),
+    Index("questions_by_turn", "turn_id"),
+    Index("questions_by_session", "session_id"),
+    Index("questions_pending", "state", sqlite_where=Column("state", Text) == "pending"),
 )
 
 standing_approvals = Table(

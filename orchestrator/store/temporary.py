@@ -6,9 +6,9 @@ from sqlalchemy import Connection, delete, func, literal, select, union_all
 
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.store.access_schema import owners
-from orchestrator.store.schema import approvals, sessions, tool_calls, turns
+from orchestrator.store.schema import approvals, questions, sessions, tool_calls, turns
 
-_WITH_IDS = (sessions, turns, tool_calls, approvals)
+_WITH_IDS = (sessions, turns, tool_calls, approvals, questions)
 
 
 def mirror_owner(conn: Connection, owner_id: str) -> None:
@@ -19,7 +19,7 @@ def mirror_owner(conn: Connection, owner_id: str) -> None:
 
 
 def holds(conn: Connection, ids: Sequence[str]) -> bool:
-    """Return whether a session, turn, tool call or approval has one of `ids`, of any owner."""
+    """Return whether a row of such a chat has one of `ids`, of any owner."""
     found = union_all(*(select(literal(1)).where(table.c.id.in_(ids)) for table in _WITH_IDS))
     return conn.execute(found.limit(1)).first() is not None
 

@@ -40,7 +40,7 @@ async def waiting(inbox: Inbox, approval: Approval) -> asyncio.Task[Approval]:
     """A task that has begun to wait."""
     task = asyncio.create_task(inbox.wait(ANN, approval.id))
     await asyncio.sleep(0)
-    assert approval.id in inbox._waiting
+    assert approval.id in inbox._waiters._waiting
     return task
 
 
@@ -51,7 +51,7 @@ async def test_all_who_wait_see_the_decision(database: Database) -> None:
         decided = await inbox.decide(ANN, approval.id, YES)
         assert [await task for task in tasks] == [decided] * 3
         assert await inbox.wait(ANN, approval.id) == decided
-        assert inbox._waiting == {}
+        assert inbox._waiters._waiting == {}
 
 
 async def test_one_who_stops_waiting_takes_nothing_from_the_others(database: Database) -> None:
@@ -63,7 +63,7 @@ async def test_one_who_stops_waiting_takes_nothing_from_the_others(database: Dat
         assert leaving.cancelled()
         decided = await inbox.decide(ANN, approval.id, NO)
         assert await staying == decided
-        assert inbox._waiting == {}
+        assert inbox._waiters._waiting == {}
 
 
 async def test_a_decision_while_the_row_is_read_is_not_missed(database: Database) -> None:
@@ -85,7 +85,7 @@ async def test_nobody_waits_for_what_is_not_theirs(database: Database) -> None:
                 await inbox.wait(owner_id, approval_id)
         await inbox.decide(ANN, approval.id, YES)
         assert (await mine).state == "approved"
-        assert inbox._waiting == {}
+        assert inbox._waiters._waiting == {}
 
 
 async def test_two_tabs_that_decide_at_once_get_one_answer_and_one_call(
