@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from tests.fakes.google.calendars import PersonsCalendars
 from tests.fakes.google.mailbox import Mailbox
+from tests.fakes.google.tasks import PersonsTasks
 
 if TYPE_CHECKING:
     from tests.fakes.google.server import FakeGoogle
@@ -14,3 +16,5 @@ class Person:
     def __init__(self, email: str, google: "FakeGoogle") -> None:
         self.email = email
         self.mail = Mailbox(email, google)
+        self.calendar = PersonsCalendars(email, google)
+        self.tasks = PersonsTasks(google)

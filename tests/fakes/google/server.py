@@ -13,6 +13,7 @@ import uvicorn
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
+from tests.fakes.google.calendars import Calendar, Notice
 from tests.fakes.google.calls import HANDLERS, ApiCall, Seen
 from tests.fakes.google.discovery import (
     Method,
@@ -49,17 +50,19 @@ _SERVICES = {
 class FakeGoogle:
     """Gmail, Calendar, Tasks and the sign-in on one loopback address, until the block ends."""
 
-    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        """Make one; `now` is its clock."""
+    def __init__(self) -> None:
         self.lock = threading.RLock()
         """Held while a request is carried out, and while a test changes what is there."""
-        self.now = now
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.url = ""
         self.people: dict[str, Person] = {}
         self.faults = Faults()
         self.oauth = OAuth()
         self.sent: list[Sent] = []
         """The mails that went out, of all people, in order."""
+        self.calendars: dict[str, Calendar] = {}
+        self.invitations: list[Notice] = []
+        """The mails about events that went to other people, in order."""
         self.calls: list[Seen] = []
         """The requests to the APIs that have ended, in order."""
         self.defects: list[str] = []
@@ -74,10 +77,16 @@ class FakeGoogle:
         """What a server needs to take this for Google."""
         return {"GOOGLE_API_ROOT": self.url, **self.oauth.environment(self.url)}
 
+    def now(self) -> datetime:
+        """Return the time on the clock, which a test may change."""
+        return self.clock()
+
     def person(self, email: str) -> Person:
         """Return the person with this address, who has an account from now on."""
         with self.lock:
-            return self.people.setdefault(email, Person(email, self))
+            if email not in self.people:
+                self.people[email] = Person(email, self)
+            return self.people[email]
 
     def count(self, method: str) -> int:
         """Return how many requests to a method have come, answered or not."""

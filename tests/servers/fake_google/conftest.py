@@ -33,7 +33,7 @@ def client(google: FakeGoogle) -> Iterator[Client]:
     def make(api: str, *scopes: str, account: str = ANNA, token: str | None = None) -> Any:
         described = {**document(api), "rootUrl": f"{google.url}/"}
         described["baseUrl"] = f"{google.url}/{described['servicePath']}"
-        del described["mtlsRootUrl"]
+        described.pop("mtlsRootUrl", None)
         token = token or google.oauth.token_for(account, scopes)
         http = google_auth_httplib2.AuthorizedHttp(Credentials(token=token), http=build_http())
         made.append(build_from_document(described, http=http))

@@ -99,7 +99,7 @@ def test_a_mail_is_taken_apart_as_gmail_does_it(google: FakeGoogle, users: Any) 
 )
 def test_search(google: FakeGoogle, users: Any, query: str, found: list[str]) -> None:
     now = datetime(2026, 11, 20, 12, tzinfo=UTC)
-    google.now = lambda: now
+    google.clock = lambda: now
     box = google.person(ANNA).mail
     file = ("a.pdf", "application/pdf", b"x")
     day = timedelta(days=1)
