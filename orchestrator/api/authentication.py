@@ -111,6 +111,12 @@ class Authentication:
             revocation.requests.discard(task)
 
 
+def login_secret(scope: Scope) -> str | None:
+    """Return what the session cookie holds; None unless exactly one came."""
+    _, cookies = _credentials(scope)
+    return cookies[0].decode("latin-1") if len(cookies) == 1 else None
+
+
 def _is_protected(scope: Scope) -> bool:
     path: str = scope["path"]
     if not path.startswith(("/api/", "/metrics")) and path != "/api":

@@ -9,7 +9,9 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from orchestrator.api.authenticator import Authenticator, Principal
+from orchestrator.api.sign_ins import SignIns
 from orchestrator.approvals.inbox import Inbox
+from orchestrator.approvals.question_desk import QuestionDesk
 from orchestrator.attachments.uploads import Attachments
 from orchestrator.chat.direct_calls import DirectCalls
 from orchestrator.chat.orchestrator import ChatOrchestrator
@@ -87,6 +89,14 @@ async def _direct_calls(connection: HTTPConnection) -> DirectCalls:
     return connection.app.state.direct_calls
 
 
+async def _questions(connection: HTTPConnection) -> QuestionDesk:
+    return connection.app.state.questions
+
+
+async def _sign_ins(connection: HTTPConnection) -> SignIns:
+    return connection.app.state.sign_ins
+
+
 PrincipalDep = Annotated[Principal, Depends(_principal)]
 AuthenticatorDep = Annotated[Authenticator, Depends(_authenticator)]
 DatabaseDep = Annotated[Database, Depends(_database)]
@@ -102,3 +112,5 @@ ModelsDep = Annotated[ModelEndpoints, Depends(_models)]
 InboxDep = Annotated[Inbox, Depends(_inbox)]
 AttachmentsDep = Annotated[Attachments, Depends(_attachments)]
 DirectCallsDep = Annotated[DirectCalls, Depends(_direct_calls)]
+QuestionsDep = Annotated[QuestionDesk, Depends(_questions)]
+SignInsDep = Annotated[SignIns, Depends(_sign_ins)]
