@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from orchestrator.api import (
+    accounts,
     approvals,
     attachments,
     audit,
@@ -23,7 +24,9 @@ from orchestrator.api import (
     model_endpoints,
     model_settings,
     models,
+    oauth,
     presets,
+    questions,
     search,
     secrets,
     server_tools,
@@ -41,6 +44,7 @@ from orchestrator.api.event_stream import declare_event_streams
 from orchestrator.api.guard import Guard, own_origins
 from orchestrator.api.methods import SpelledOutAddresses
 from orchestrator.api.problems import install_problems
+from orchestrator.api.sign_ins import SignIns
 from orchestrator.api.static import Frontend
 from orchestrator.approvals.grants import GrantKeys
 from orchestrator.approvals.inbox import Inbox
@@ -73,9 +77,9 @@ from orchestrator.tools.tokens import ServerTokens
 # The busiest first: routes are tried in their order.
 ROUTERS = (
     *(chat, session_files, sessions, session_branches, search),
-    *(attachments, approvals, tools, fleet, server_tools, connect, uploads),
+    *(attachments, approvals, questions, tools, fleet, server_tools, connect, uploads),
     *(models, model_settings, model_endpoints, presets, suggestions, secrets, usage),
-    *(audit, auth, health, metrics),
+    *(accounts, oauth, audit, auth, health, metrics),
 )
 BUCKET_SETTLES_S = 60
 """A bucket may still finish what a process asked for that has died."""
@@ -151,6 +155,8 @@ async def _rooms(app: FastAPI, settings: Settings) -> AsyncGenerator[None]:
         app.state.temporary = await stack.enter_async_context(temporary)
         calls = DirectCalls(asked, database, aggregator, inbox, grants, files)
         app.state.direct_calls = await stack.enter_async_context(calls)
+        app.state.questions = resources.questions
+        app.state.sign_ins = SignIns(aggregator.accounts, resources.questions, database)
         app.state.inbox = inbox
         app.state.settings = settings
         app.state.database = database

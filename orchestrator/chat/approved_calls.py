@@ -13,6 +13,7 @@ from orchestrator.approvals.inbox import RETRY_S, Inbox
 from orchestrator.chat.asking import with_changed_arguments
 from orchestrator.chat.keeping import FileKeeper, Kept, Origin
 from orchestrator.chat.permits import Permits, consent_of
+from orchestrator.chat.signing_in import SIGN_IN_REQUIRED
 from orchestrator.domain.approvals import Approval
 from orchestrator.domain.times import now_rfc3339
 from orchestrator.domain.tools import Permit, ToolCallStatus, ToolDefinition, ToolResult
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 AWAY = frozenset({"server_unavailable", "needs_sign_in", ServerBusy.code})
 """Codes of results that say: nothing ran, because the server is away or never had a free place."""
+NOT_YET = AWAY | {SIGN_IN_REQUIRED}
+"""The same, or because somebody has to sign in first: what was approved waits for that."""
 STANDING = "standing approval"
 """Who decided when nobody was asked."""
 FIRST_PAUSE_S = 0.5
@@ -48,8 +51,8 @@ class CallOutcome(Value):
 
 NEVER_RAN = CallOutcome(
     status="failed",
-    text="This did not run: its server was away until the approval expired.",
-    error="This did not run: its server was away until the approval expired.",
+    text="This did not run: until the approval expired, its server was away or not signed in.",
+    error="This did not run: until the approval expired, its server was away or not signed in.",
     error_code="approval_expired",
 )
 UNKNOWN = CallOutcome(
@@ -171,7 +174,7 @@ class ApprovedCalls:
                 result = await self._sent(owner_id, approval, tool)
                 if result.status == "unknown" and await self._will_be_known(approval, tool):
                     may_have_run = True
-                elif result.error_code not in AWAY or approval.decided_by == STANDING:
+                elif result.error_code not in NOT_YET or approval.decided_by == STANDING:
                     origin = Origin(
                         owner_id, None, tool.server, approval.tool, approval.tool_call_id
                     )

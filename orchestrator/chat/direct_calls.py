@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -27,8 +27,10 @@ from orchestrator.chat.judging import TOO_LARGE
 from orchestrator.chat.keeping import FileKeeper, Kept, Origin
 from orchestrator.chat.permits import Consent, Permits
 from orchestrator.chat.resources import ChatSettings
+from orchestrator.chat.signing_in import sign_in_needed
 from orchestrator.domain.approvals import Approval, PolicyMode
 from orchestrator.domain.ids import new_id
+from orchestrator.domain.questions import path_to_sign_in
 from orchestrator.domain.times import now_rfc3339, to_rfc3339, utc_now
 from orchestrator.domain.tools import Permit, ToolDefinition, ToolResult
 from orchestrator.errors import Conflict, Forbidden, ServerUnavailable, TooLarge, ToolNotFound
@@ -158,6 +160,7 @@ class DirectCalls:
             raise ToolNotFound(result.text)
         if result.error_code == "arguments_differ":
             raise Conflict(result.text)
+        result = _with_address(result, approval.server)
         origin = Origin(owner_id, None, approval.server, approval.tool, call_id)
         return Ended(call_id, outcome_of(await self._keeper.of_tool(result, origin)))
 
@@ -181,7 +184,9 @@ class DirectCalls:
     async def _ask(self, owner_id: str, approval: Approval, reason: str) -> Ended | Waiting:
         if is_too_large_to_ask(approval.arguments):
             raise TooLarge(f"Nothing ran: {TOO_LARGE}")
-        asked = approval.model_copy(update={"reason": reason})
+        tool = self._aggregator.tool(approval.tool)
+        preview = tool and await self._aggregator.previews.preview(tool, approval.arguments)
+        asked = approval.model_copy(update={"reason": reason, "preview": preview})
         stored, is_new = await self._database.write(_insert_once, owner_id, asked)
         if is_new:
             self._inbox.note([stored])
@@ -239,6 +244,16 @@ def _state_of(approval: Approval) -> Ended | Waiting:
     if approval.state in ("pending", "approved"):
         return Waiting(call_id, approval)
     return Ended(call_id, outcome_of(Kept(refused_by_owner(approval))))
+
+
+def _with_address(result: ToolResult, server: str) -> ToolResult:
+    """Return a result that wants a sign-in with where that is, also if its server cannot tell."""
+    needed = sign_in_needed(result)
+    error: dict[str, Any] = result.structured["error"] if needed else {}
+    if needed is None or error.get("sign_in_url"):
+        return result
+    url = path_to_sign_in(server, needed.capability, needed.account)
+    return replace(result, structured={"error": error | {"sign_in_url": url}})
 
 
 def _why(result: ToolResult) -> str:

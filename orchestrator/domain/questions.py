@@ -1,6 +1,7 @@
 """Questions to the owner in the middle of a call: a server needs somebody to sign in."""
 
 from typing import Literal
+from urllib.parse import urlencode
 
 from orchestrator.domain.values import Value
 
@@ -39,3 +40,9 @@ class Question(Value):
 def start_path(server: str, question_id: str) -> str:
     """Return where the owner signs in to answer a question."""
     return f"/oauth/{server}/start?question={question_id}"
+
+
+def path_to_sign_in(server: str, capability: str, account: str | None) -> str:
+    """Return where the owner signs in when no turn waits for it."""
+    asked = {"capability": capability} | ({"account": account} if account else {})
+    return f"/oauth/{server}/start?{urlencode(asked)}"
