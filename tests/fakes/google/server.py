@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
+import anyio.lowlevel
 import anyio.to_thread
 import uvicorn
 from starlette.routing import Router
@@ -110,9 +111,8 @@ class FakeGoogle:
             log_level="critical",
             access_log=False,
             backlog=1024,
-            timeout_graceful_shutdown=1,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         # Nobody has to wait for the start: the socket already listens.
         self._thread = threading.Thread(
             target=self._server.run, args=([self._listener],), name="fake-google"
@@ -127,7 +127,8 @@ class FakeGoogle:
         trace: TracebackType | None,
     ) -> None:
         self.faults.clear()
-        self._server.should_exit = True
+        self.oauth.faults.clear()
+        self._server.ended.set()
         self._thread.join(timeout=10)
         self._listener.close()
         if kind is None:
@@ -222,6 +223,26 @@ class FakeGoogle:
         with self._news:
             self.calls.append(Seen(method, account, dict(parameters), body, status))
             self._news.notify_all()
+
+
+class _Server(uvicorn.Server):
+    """Ends at once: uvicorn's own looks ten times a second whether it should, and then waits."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ended = threading.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await anyio.to_thread.run_sync(self.ended.wait)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        while self.server_state.tasks or self.server_state.connections:
+            await anyio.lowlevel.checkpoint()
 
 
 def _content(method: Method, call: ApiCall) -> Answer:
