@@ -38,8 +38,8 @@ class AccessToken:
 class SignInBegun:
     """A sign-in that waits for its person."""
 
-    url: str
-    """Where the person goes, at the provider."""
+    url: str = field(repr=False)
+    """Where the person goes, at the provider; the state is in it."""
     state: str = field(repr=False)
     expires_at: datetime
 
