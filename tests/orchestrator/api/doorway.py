@@ -29,6 +29,8 @@ from orchestrator.store.local_tokens import ensure_local_tokens
 from orchestrator.store.migrate import migrate
 
 PUBLIC_ORIGIN = "https://flotilla.example.org"
+PLAIN_ORIGIN = "http://nas.example.org:8000"
+"""One that the owner reaches without TLS."""
 
 
 @dataclass
@@ -209,7 +211,7 @@ class QuickDeadlines(DeadlineProtocol):
 
 
 def behind_the_doors(api: FastAPI, port: int, frontend_dir: Path) -> Guard:
-    own = own_origins(port, [PUBLIC_ORIGIN])
+    own = own_origins(port, [PUBLIC_ORIGIN, PLAIN_ORIGIN])
     uploads = [BodyRule("/api/uploads", max_bytes=3_000_000, any_type=True)]
     inner = Authentication(
         Frontend(api, frontend_dir),
