@@ -10,6 +10,7 @@ from functools import partial
 from importlib import import_module
 
 from servers.kit.cli.approvals import add_approval_commands
+from servers.kit.cli.sign_ins import NotSignedIn, add_sign_in_commands
 from servers.kit.cli.tokens import add_token_commands
 from servers.kit.gate.ledger import LedgerUnavailable
 from servers.kit.gate.terminal import NotDecided
@@ -24,7 +25,8 @@ from servers.kit.supervisor import OnReady, ServerEvent, Supervisor
 from servers.kit.token import TokenError, token_file
 
 ERRORS = (
-    ManifestError, TokenError, BindRefused, ScaffoldError, LedgerUnavailable, NotDecided, OSError,
+    ManifestError, TokenError, BindRefused, ScaffoldError, LedgerUnavailable, NotDecided,
+    NotSignedIn, OSError,
 )  # fmt: skip
 
 
@@ -60,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     new.set_defaults(command=_new)
     add_token_commands(commands)
     add_approval_commands(commands)
+    add_sign_in_commands(commands)
     up = commands.add_parser("up", help="run several servers and keep them running")
     up.add_argument("names", nargs="*", metavar="NAME", help="default: those enabled by default")
     up.add_argument("--port", type=int, choices=[0], help="0: any free ports, not the manifests'")

@@ -7,10 +7,12 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from servers.kit.accounts.routes import is_account_path
 from servers.kit.clients import Caller, Clients
 from servers.kit.files.links import is_file_path
 from servers.kit.gate.routes import is_gate_path
 from servers.kit.hosts import is_allowed_host, is_same_origin
+from servers.kit.previews import is_preview_path
 from servers.kit.process import own_process
 
 MCP_PATH: Final = "/mcp"
@@ -62,14 +64,15 @@ class Guard:
             if path == HEALTH_PATH:
                 await _answer(send, 200, self._health_told(scope))
                 return
-            if path != MCP_PATH and not is_gate_path(path) and not is_file_path(path):
+            is_private = is_gate_path(path) or is_account_path(path) or is_preview_path(path)
+            if path != MCP_PATH and not is_private and not is_file_path(path):
                 raise Refused(404, f"There is nothing here: the MCP endpoint is {MCP_PATH}.")
             if is_file_path(path) and not _values(scope, b"authorization"):
                 self._check_link(scope, path)
             else:
                 scope["user"] = caller = self._caller(scope)
-                if caller.is_client and is_gate_path(path):
-                    raise Refused(403, "This token is for MCP only, not for the ledger.")
+                if caller.is_client and is_private:
+                    raise Refused(403, "This token is for MCP only, not for what is the owner's.")
             body = await _read_body(scope, receive)
         except Refused as refused:
             await _answer(send, refused.status, {"error": str(refused)}, *refused.headers)

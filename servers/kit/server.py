@@ -18,7 +18,9 @@ from mcp.types import CallToolRequestParams, ListToolsRequest
 from pydantic import ValidationError
 
 from servers.kit.accounts import Accounts
+from servers.kit.accounts.border import SignInBorder
 from servers.kit.accounts.providers import provider_of
+from servers.kit.accounts.routes import add_account_routes
 from servers.kit.clients import caller_of
 from servers.kit.errors import InvalidInput, TooLarge, argument_errors, reported_to_model
 from servers.kit.files import FileStore
@@ -57,15 +59,16 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
     ) -> None:
         self.manifest = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
         self._input_schemas: dict[str, dict[str, Any]] = {}
-        self._gate = Gate(self.manifest)
         self.files = FileStore(self.manifest.name)
         """Where tools keep and find files by their `attachment_id`."""
-        sign_in = self.manifest.sign_in
-        self._accounts = (
-            Accounts(self.manifest.name, sign_in, partial(provider_of, sign_in.provider))
-            if sign_in is not None
-            else None
-        )
+        self._accounts: Accounts | None = None
+        self._sign_in_border: SignInBorder | None = None
+        if (sign_in := self.manifest.sign_in) is not None:
+            provider = partial(provider_of, sign_in.provider)
+            self._accounts = Accounts(self.manifest.name, sign_in, provider)
+            self._sign_in_border = SignInBorder(self.manifest, self._accounts)
+        border = self._sign_in_border
+        self._gate = Gate(self.manifest, border.check_account if border is not None else None)
         self._own_lifespan = lifespan
         self.is_read_only = False
         """Whether nobody may use more than the tools that read, whatever their token."""
@@ -74,7 +77,12 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
             instructions=instructions,
             version=self.manifest.version or fleet_version(),
             lifespan=self._whole_lifespan,
-            middleware=[_CallBorder(self, self._input_schemas), self._gate, ResultLinks()],
+            middleware=[
+                _CallBorder(self, self._input_schemas),
+                *([border] if border is not None else []),
+                self._gate,
+                ResultLinks(),
+            ],
             request_state_security=self._gate.state_security,
             mask_error_details=True,
             # Done once in `fleet_tool`: per listing it is a quarter of the CPU.
@@ -88,6 +96,8 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         self._mcp_server.get_tool_input_schema = self._input_schema
         add_routes(self, self._gate)
         add_file_route(self, self.files)
+        if self._accounts is not None:
+            add_account_routes(self, self._accounts)
 
     def use_settings(self, settings: KitSettings, systemd: SystemdSettings) -> None:
         """Says whose server this is and where its state is kept, before it is served.
@@ -99,6 +109,8 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         self.files.use_settings(settings, systemd)
         if self._accounts is not None:
             self._accounts.use_settings(settings, systemd)
+        if self._sign_in_border is not None:
+            self._sign_in_border.use_settings(settings)
 
     @property
     def accounts(self) -> Accounts:
@@ -161,6 +173,8 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
             await stack.enter_async_context(self._gate.opened())
             if self._accounts is not None:
                 await stack.enter_async_context(self._accounts.opened())
+            if self._sign_in_border is not None:
+                await stack.enter_async_context(self._sign_in_border.opened())
             value: Lifespan | dict[str, Any] = {}  # as FastMCP has it by default
             if self._own_lifespan is not None:
                 value = await stack.enter_async_context(self._own_lifespan(server))

@@ -51,3 +51,13 @@ class SystemdSettings(BaseSettings):
     listen_fds: int = 0
     listen_pid: int | None = None
     credentials_directory: Path | None = None
+
+
+class DesktopSettings(BaseSettings):
+    """What says that a browser can be opened here (webbrowser, X11, Wayland)."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    browser: str | None = None
+    display: str | None = None
+    wayland_display: str | None = None

@@ -11,10 +11,10 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from servers.kit.accounts import Accounts
-from servers.kit.accounts.models import Account, SignInBegun
+from servers.kit.accounts.models import Account, SignInBegun, SignInUnknown
 from servers.kit.accounts.returning import FAILURES, completed, told
 from servers.kit.deadline import DeadlineProtocol
-from servers.kit.errors import Unavailable
+from servers.kit.errors import InvalidInput, Unavailable
 from servers.kit.hosts import is_allowed_host
 
 HOST = "127.0.0.1"
@@ -32,6 +32,7 @@ class Loopback:
         # The address that comes back has a code in it: nothing of it may be logged.
         config = uvicorn.Config(
             self._serve,
+            interface="asgi3",
             http=DeadlineProtocol,
             ws="none",
             lifespan="off",
@@ -61,15 +62,25 @@ class Loopback:
             raise
         return cls(accounts, begun, listener)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it ended, well or not."""
+        return self._ended.done()
+
     async def ended(self) -> Account:
         """The account, once somebody signed in. Raises one of FAILURES when that failed."""
         return await asyncio.shield(self._ended)
 
     async def take(self, answer: Mapping[str, str]) -> Account:
-        """Ends it with what came back. Raises one of FAILURES; after Unavailable, try again."""
+        """Ends it with what came back. Raises one of FAILURES.
+
+        It goes on after what was not its own answer, and after Unavailable: try again.
+        """
+        if answer.get("state", self.begun.state) != self.begun.state:
+            raise SignInUnknown(_NOT_THIS_ONE)
         try:
             account = await completed(self._accounts, answer)
-        except Unavailable:
+        except (InvalidInput, Unavailable):
             raise
         except FAILURES as error:
             if not self._ended.done():
@@ -105,8 +116,7 @@ class Loopback:
         if len(hosts) != 1 or not is_allowed_host(hosts[0], frozenset()):
             return 421, "This Host is not served here."
         answer = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        is_this_one = answer.get("state") == self.begun.state
-        if scope["method"] != "GET" or scope["path"] != "/" or not is_this_one:
+        if scope["method"] != "GET" or scope["path"] != "/":
             return 404, _NOT_THIS_ONE
         try:
             account = await self.take(answer)

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from mcp.types import CallToolResult, TextContent
 
+from servers.kit.errors import SignInRequired
+
 CALL_ID_META = "flotilla/call_id"
 EFFECTS_META = "flotilla/effects"
 
@@ -30,14 +32,8 @@ def refusal(
     code: Code, message: str, *, call_id: str | None, **details: str | None
 ) -> CallToolResult:
     """An error result with `{"error": {"code", "message", ...}}`, without details that are None."""
-    error = {"code": code, "message": message}
-    error |= {name: value for name, value in details.items() if value is not None}
-    return CallToolResult(
-        content=[TextContent(type="text", text=message)],
-        structured_content={"error": error},
-        is_error=True,
-        _meta=call_meta(call_id) if call_id is not None else None,
-    )
+    known = {name: value for name, value in details.items() if value is not None}
+    return _refusal({"code": code, "message": message, **known}, call_id)
 
 
 def call_meta(call_id: str) -> dict[str, Any]:
@@ -152,4 +148,39 @@ def read_only_token(tool: str) -> CallToolResult:
         f"This client may only use tools that read, and {tool!r} changes or sends something;"
         " nothing was done. The owner can connect it with the scope `full`.",
         call_id=None,
+    )
+
+
+def sign_in_required(
+    needed: SignInRequired,
+    *,
+    server: str,
+    provider: str,
+    how: str,
+    sign_in_url: str | None,
+    call_id: str | None,
+) -> CallToolResult:
+    """The owner has to sign in first; the id and the grant of the call can be used again.
+
+    Unlike others, it has all its details, those that are None as null.
+    """
+    error = {
+        "code": "sign_in_required",
+        "message": f"{needed} {how}",
+        "server": server,
+        "provider": provider,
+        "account": needed.account,
+        "capability": needed.capability,
+        "reason": needed.reason,
+        "sign_in_url": sign_in_url,
+    }
+    return _refusal(error, call_id)
+
+
+def _refusal(error: dict[str, str | None], call_id: str | None) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(type="text", text=error["message"] or "")],
+        structured_content={"error": error},
+        is_error=True,
+        _meta=call_meta(call_id) if call_id is not None else None,
     )
