@@ -13,6 +13,7 @@ from mcp.types import CallToolResult, TextContent
 
 from servers.kit.errors import SignInRequired, TooLarge, UpstreamError
 from servers.kit.gate import journal, refusals, tickets
+from servers.kit.gate.current import begin_call
 from servers.kit.gate.grants import GrantRefused
 from servers.kit.gate.journal import Call
 from servers.kit.gate.ledger import Ledger, LedgerUnavailable
@@ -175,6 +176,7 @@ async def _ended(call: Call, run: Run) -> Ended | SignInRequired:
 
     Only of a missing sign-in nothing is kept.
     """
+    begin_call(call.call_id)
     try:
         result = await run()
     except ToolError as error:

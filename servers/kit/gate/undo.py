@@ -40,11 +40,13 @@ def undo_meta(
     """`{"tool", "arguments"}` of the inverse call, or None when an argument it needs is unknown.
 
     `schema` is the inverse tool's input schema. Each of its arguments is taken from what the tool
-    chose, else from the call's result, else from the call's arguments.
+    chose, else from the call's result, else from the call's arguments. One that the tool chose to
+    be None is left out.
     """
     found: dict[str, Any] = {}
     for name in schema.get("properties", {}):
-        for source in (chosen, result or {}, arguments):
+        sources = (chosen,) if name in chosen else (result or {}, arguments)
+        for source in sources:
             if source.get(name) is not None:
                 found[name] = source[name]
                 break
