@@ -4,6 +4,8 @@ import logging
 import sys
 import time
 
+_TELL_TOO_MUCH = ("httpx2", "httpcore2", "urllib3", "google", "oauthlib", "requests_oauthlib")
+"""Write whole addresses, in which searches and names are, and some of them tokens."""
 LINE = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s"
 
 
@@ -18,3 +20,5 @@ def configure_logging(level: str) -> None:
     logging.getLogger("fastmcp").propagate = True
     for name in ("fastmcp", "mcp", "uvicorn"):
         logging.getLogger(name).setLevel("DEBUG" if level == "DEBUG" else "WARNING")
+    for name in _TELL_TOO_MUCH:
+        logging.getLogger(name).setLevel("WARNING")
