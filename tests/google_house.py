@@ -1,0 +1,157 @@
+"""A whole house around a fake Google: orchestrator, its three servers, and a model that plans."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.fakes.google import FakeGoogle
+from tests.fakes.openrouter import served
+from tests.fakes.openrouter_plans import MODEL, Plan, PlanningModel
+from tests.gated_house import LiveTurn
+from tests.installation import Installation, free_port, running
+from tests.servers.kit.process import ServerProcess, running_server
+
+ANNA = "anna@example.org"
+SERVERS = ("gmail", "google_calendar", "google_tasks")
+ZONE = "Europe/Berlin"
+_WAIT_S = 20.0
+
+
+@dataclass
+class GoogleHouse:
+    """A running house in which nobody has signed in yet."""
+
+    installation: Installation
+    google: FakeGoogle
+    model: PlanningModel
+    servers: dict[str, ServerProcess]
+    _clients: ExitStack = field(default_factory=ExitStack)
+
+    def follow(self, message: str, plan: Plan, **more: object) -> LiveTurn:
+        """Say something, upon which the model follows a plan."""
+        self.model.plan(message, plan)
+        client = self._clients.enter_context(self.client())
+        return LiveTurn(client, "/api/chat/stream", {"message": message, **more})
+
+    def approve(self, turn: LiveTurn, number: int = 1) -> dict[str, Any]:
+        """Approve what a turn asks for as its `number`th; returns what was shown."""
+        asked = turn.wait_for("approval_requested", number)
+        answer = self.ask("POST", f"/api/approvals/{asked['approval_id']}/approve", {})
+        assert answer.status_code == 200, answer.text
+        return asked
+
+    def deny(self, turn: LiveTurn) -> dict[str, Any]:
+        """Deny what a turn asks for; returns what was shown."""
+        asked = turn.wait_for("approval_requested")
+        answer = self.ask("POST", f"/api/approvals/{asked['approval_id']}/deny", {})
+        assert answer.status_code == 200, answer.text
+        return asked
+
+    def ask(self, method: str, path: str, body: object = None) -> httpx2.Response:
+        """Ask the HTTP API once, as the owner."""
+        with self.client() as http:
+            return http.request(method, path, json=body)
+
+    def client(self) -> httpx2.Client:
+        """Return a client of the HTTP API, signed in as the owner."""
+        return httpx2.Client(
+            base_url=self.installation.url,
+            headers=self.installation.bearer,
+            timeout=20,
+            trust_env=False,
+        )
+
+    @contextmanager
+    def browser(self) -> Iterator[httpx2.Client]:
+        """Return a browser in which the owner is signed in; follows redirects, also to Google."""
+        link = self.ask("POST", "/api/auth/links").json()
+        code = link["code"]
+        base = self.installation.url
+        with httpx2.Client(
+            base_url=base, timeout=20, trust_env=False, follow_redirects=True
+        ) as http:
+            signed_in = http.post(
+                "/api/auth/sign-in", json={"code": code}, headers={"Origin": base}
+            )
+            assert signed_in.status_code == 204, signed_in.text
+            yield http
+
+    def sign_in(self, server: str, *capabilities: str) -> None:
+        """Sign in to a server's account as Anna, by pasting the address that Google leads to."""
+        path = f"/api/accounts/{server}/sign-ins"
+        wanted = {"capabilities": list(capabilities), "account": ANNA}
+        begun = self.ask("POST", path, wanted).json()
+        with httpx2.Client(trust_env=False) as http:
+            back = http.get(begun["url"]).headers["location"]
+        done = self.ask("POST", f"{path}/complete", {"address": back})
+        assert done.status_code == 200, done.text
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so. Raises TimeoutError."""
+        deadline_s = time.monotonic() + _WAIT_S
+        while time.monotonic() < deadline_s:
+            if is_so():
+                return
+            time.sleep(0.02)
+        raise TimeoutError
+
+    def states(self) -> dict[str, str]:
+        """Return how each server is doing."""
+        items = self.ask("GET", "/api/mcp/servers").json()["items"]
+        return {item["id"]: item["state"] for item in items}
+
+
+def results(turn: LiveTurn) -> list[tuple[str, str | None]]:
+    """Return status and error code of each call that ended, in order."""
+    return [(one["status"], one.get("error_code")) for one in turn.all_of("tool_call_finished")]
+
+
+def said(turn: LiveTurn) -> str:
+    """Return what the model answered."""
+    return "".join(one["text"] for one in turn.all_of("text_delta"))
+
+
+@contextmanager
+def google_house(folder: Path, more: Mapping[str, str] | None = None) -> Iterator[GoogleHouse]:
+    """Run all its programs until the block ends."""
+    port = free_port()
+    with ExitStack() as stack:
+        google = stack.enter_context(FakeGoogle())
+        google.person(ANNA)
+        google.oauth.chosen = ANNA
+        model = stack.enter_context(served(PlanningModel()))
+        data_dir = folder / "data"
+        data_dir.mkdir()
+        common = {"FLOTILLA_VAULT_KEY_FILE": str(folder / "vault.key"), **(more or {})}
+        own = {
+            **google.environment,
+            "FLOTILLA_ORCHESTRATOR_URL": f"http://127.0.0.1:{port}",
+            "GMAIL_ZONE": ZONE,
+            "GOOGLE_CALENDAR_ZONE": ZONE,
+            **common,
+        }
+        servers = {
+            name: stack.enter_context(running_server(name, data_dir, own)) for name in SERVERS
+        }
+        configs = [_config(name, server) for name, server in servers.items()]
+        installation = Installation(folder, model.base_url, MODEL, configs, common, port=port)
+        house = GoogleHouse(installation, google, model, servers)
+        stack.enter_context(house._clients)
+        stack.enter_context(running(installation))
+        yield house
+
+
+def _config(name: str, server: ServerProcess) -> dict[str, object]:
+    return {
+        "id": name,
+        "title": name.replace("_", " ").title(),
+        "url": server.url,
+        "trust": "fleet",
+        "token_file": f"tokens/{name}",
+        "call_timeout_s": 20,
+    }
