@@ -6,7 +6,7 @@ from email.utils import format_datetime
 from typing import Any
 from uuid import uuid4
 
-from tests.fakes.google import mime
+from tests.fakes.google import mail_search, mime
 from tests.fakes.google.calls import ApiCall, handles
 from tests.fakes.google.discovery import read_bytes
 from tests.fakes.google.mail_reading import (
@@ -200,7 +200,8 @@ def _get_draft(call: ApiCall) -> dict[str, Any]:
 def _list_drafts(call: ApiCall) -> dict[str, Any]:
     box = mailbox_of(call)
     by_mail = {message_id: draft_id for draft_id, message_id in box.drafts.items()}
-    found = [mail for mail in box.newest() if mail.id in by_mail]
+    matches = mail_search.compiled(call["q"] or "", box)
+    found = [mail for mail in box.newest() if mail.id in by_mail and matches(mail)]
     mails, more = page(call, found)
     answer: dict[str, Any] = {**more, "resultSizeEstimate": len(found)}
     drafts = [{"id": by_mail[mail.id], "message": reference(mail)} for mail in mails]

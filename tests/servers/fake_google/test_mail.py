@@ -138,6 +138,9 @@ def test_a_draft_changes_its_message_and_is_sent_once(google: FakeGoogle, users:
     assert second["message"]["threadId"] == first["message"]["threadId"]
     assert refusal(users.messages().get(userId="me", id=first["message"]["id"]))[0] == 404
 
+    for words, count in (("hi", 1), ("-hi", 0)):
+        listed = users.drafts().list(userId="me", q=words).execute()
+        assert listed["resultSizeEstimate"] == count
     sent = users.drafts().send(userId="me", body={"id": first["id"]}).execute()
     assert sent["labelIds"] == ["SENT"]
     assert refusal(users.drafts().send(userId="me", body={"id": first["id"]}))[0] == 404
