@@ -32,6 +32,7 @@ from servers.kit.gate.routes import add_routes
 from servers.kit.gate.undo import choose_undo_arguments
 from servers.kit.manifest import Manifest, ManifestError, load_manifest
 from servers.kit.output import check_arguments, check_result
+from servers.kit.previews import PreviewFunction, Previews, add_preview_route
 from servers.kit.schemas import inlined
 from servers.kit.settings import KitSettings, SystemdSettings
 
@@ -59,6 +60,8 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
     ) -> None:
         self.manifest = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
         self._input_schemas: dict[str, dict[str, Any]] = {}
+        self._policies: dict[str, dict[str, Any]] = {}
+        self._previews = Previews()
         self.files = FileStore(self.manifest.name)
         """Where tools keep and find files by their `attachment_id`."""
         self._accounts: Accounts | None = None
@@ -96,6 +99,7 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         self._mcp_server.get_tool_input_schema = self._input_schema
         add_routes(self, self._gate)
         add_file_route(self, self.files)
+        add_preview_route(self, self._previews)
         if self._accounts is not None:
             add_account_routes(self, self._accounts)
 
@@ -131,6 +135,7 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         description = inspect.getdoc(function)
         if not description:
             raise TypeError(f"{self.name}: tool {name!r} needs a docstring: the model reads it")
+        policy = self._policies[name] = self.manifest.tools[name].policy
         reporting = reported_to_model(function)
         # For a docstring fastmcp would load a parser of 4 MB; ours is the description as it is.
         reporting.__doc__ = None
@@ -140,7 +145,7 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
             title=self.manifest.title_of(name),
             annotations=self.manifest.tools[name].annotations,
             description=description,
-            meta={POLICY_META: self.manifest.tools[name].policy},
+            meta={POLICY_META: policy},
         )
         if tool.output_schema is None or "x-fastmcp-wrap-result" in tool.output_schema:
             raise TypeError(f"{self.name}: tool {name!r} must return a model, not a bare value")
@@ -150,6 +155,24 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         self._gate.add_tool(tool, Tool.from_function(_without_effect(function), name=name))
         self.add_tool(tool)
         return function
+
+    def preview_of(self, tool: str) -> Callable[[PreviewFunction], PreviewFunction]:
+        """Registers what tells, before the owner is asked, what a call of `tool` would do.
+
+        The function takes the same arguments, changes nothing and answers within 5 s. Raises
+        TypeError when the tool is not there yet, or takes other arguments.
+        """
+
+        def register(function: PreviewFunction) -> PreviewFunction:
+            if tool not in self._input_schemas:
+                raise TypeError(f"{self.name}: {tool!r} is no tool yet, so it has no previews")
+            self._previews.add(tool, function)
+            if self._previews.arguments_of(tool) != self._input_schemas[tool]["properties"].keys():
+                raise TypeError(f"{self.name}: the preview of {tool!r} takes other arguments")
+            self._policies[tool]["preview"] = True
+            return function
+
+        return register
 
     def undo_with(self, **arguments: Any) -> None:
         """Says, from within a tool, what the tool that undoes it needs to be called with.

@@ -14,9 +14,10 @@ from typing import Annotated, Any
 from fastmcp import Context
 from pydantic import BaseModel, Field
 
-from servers.kit.errors import InvalidInput
+from servers.kit.errors import InvalidInput, NotFound, Unavailable
 from servers.kit.manifest import Manifest
 from servers.kit.preload import preload
+from servers.kit.previews import Preview, PreviewLine
 from servers.kit.serve import serve, serve_stdio
 from servers.kit.server import FleetServer
 from servers.kit.settings import KitSettings
@@ -225,6 +226,16 @@ def _add_sending(mcp: FleetServer[object], effects: Path) -> None:
         """Let somebody else see an item."""
         note_effect(effects, "share_item", item_id=item_id, email=email)
         return Item(item_id=item_id)
+
+    @mcp.preview_of("share_item")
+    async def share_item_preview(item_id: ItemId, email: Destination) -> Preview:
+        note_effect(effects, "share_item_preview", item_id=item_id)
+        if item_id == "gone":
+            raise NotFound("There is no item 'gone'.")
+        if item_id == "away":
+            raise Unavailable("The shelf does not answer.")
+        lines = [PreviewLine(name="Item", value=f"note {item_id}")]
+        return Preview(lines=lines, text=f"What {item_id} says.\nCost: 0")
 
 
 def _add_slow_sending(mcp: FleetServer[object], effects: Path) -> None:
