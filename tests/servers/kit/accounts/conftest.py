@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import httpx2
 import pytest
 
 from servers.kit.accounts import Accounts
 from servers.kit.accounts.models import Account
 from servers.kit.accounts.provider import Begun, Provider, SignedIn, Tokens
+from servers.kit.google.provider import GoogleProvider
 from servers.kit.manifest import SignIn
 from servers.kit.settings import KitSettings, SystemdSettings
 from tests.fakes.google import FakeGoogle
@@ -26,6 +29,18 @@ SIGN_IN = SignIn.model_validate(
         "capabilities": {
             "read": {"title": "read your mail", "scopes": ["mail.read"]},
             "write": {"title": "write mail", "scopes": ["mail.read", "mail.write"]},
+        },
+    }
+)
+
+GOOGLE_SIGN_IN = SignIn.model_validate(
+    {
+        "provider": "google",
+        "capabilities": {
+            "read": {
+                "title": "read your tasks",
+                "scopes": ["https://www.googleapis.com/auth/tasks.readonly"],
+            }
         },
     }
 )
@@ -154,6 +169,22 @@ async def accounts(desk: Desk) -> AsyncGenerator[Accounts]:
 
 
 @pytest.fixture
-def google() -> Generator[FakeGoogle]:
+def google(monkeypatch: pytest.MonkeyPatch) -> Generator[FakeGoogle]:
+    """Google at the addresses that the environment says, for this process and those it starts."""
     with FakeGoogle() as google:
+        for name, value in google.environment.items():
+            monkeypatch.setenv(name, value)
+        google.oauth.chosen = ANNA
         yield google
+
+
+@pytest.fixture
+def google_desk(tmp_path: Path, google: FakeGoogle) -> Desk:
+    return Desk(tmp_path, GoogleProvider(), GOOGLE_SIGN_IN)
+
+
+async def code_of(url: str) -> str:
+    """What the browser of a person who agrees brings back from Google."""
+    async with httpx2.AsyncClient(trust_env=False) as browser:
+        answer = await browser.get(url)
+    return parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
