@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.cli import attachments, audit, connect, inbox
+from orchestrator.cli import attachments, audit, connect, inbox, login
 from orchestrator.cli.frame import complaints, loaded_settings
 
 TokenScope = Literal["owner", "read_history"]
@@ -157,6 +157,6 @@ def token_revoke(token_id: Annotated[str, typer.Argument(help="Its id, from the 
 
 for command in (
     *(inbox.approvals, inbox.approve, inbox.deny),
-    *(connect.connect, connect.connections, connect.disconnect),
+    *(connect.connect, connect.connections, connect.disconnect, login.login),
 ):
     app.command()(command)

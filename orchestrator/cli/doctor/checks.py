@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.cli.doctor import configuration
+from orchestrator.cli.doctor.accounts import accounts
 from orchestrator.cli.doctor.configuration import configured
 from orchestrator.cli.doctor.examination import Examination, examine
 from orchestrator.cli.doctor.files import stored_files
@@ -53,4 +54,5 @@ def _checks(settings: Settings, found: list[Finding]) -> Mapping[str, Check]:
         "orchestrator": running.look,
         "models": partial(model_endpoints, settings, contents.model_settings, secrets),
         **servers,
+        "accounts": partial(accounts, settings, running),
     }
