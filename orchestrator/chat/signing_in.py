@@ -22,7 +22,7 @@ from orchestrator.domain.tools import ToolResult
 from orchestrator.store import questions
 
 SIGN_IN_REQUIRED = "sign_in_required"
-MAX_QUESTIONS_PER_CALL = 5
+MAX_QUESTIONS_PER_CALL = 3
 """A server that wants one sign-in after the other is not believed for ever."""
 _TITLES: dict[SignInReason, str] = {
     "no_account": "Sign in to {}",

@@ -32,7 +32,7 @@ from orchestrator.domain.chat import Turn
 from orchestrator.domain.times import to_rfc3339, utc_now
 from orchestrator.errors import Conflict
 from orchestrator.llm.deltas import CompletionRequest
-from orchestrator.store import approvals, temporary
+from orchestrator.store import approvals, principals, temporary
 from orchestrator.store.database import Database
 
 IDLE = timedelta(hours=1)
@@ -47,6 +47,7 @@ class TemporaryChats:
     def __init__(self, stored: Resources, data_dir: Path) -> None:
         """`stored` are the resources of the chats that are stored."""
         self.database = Database(None)
+        self._stored = stored.database
         self.inbox = Inbox(self.database)
         questions = QuestionDesk(self.database, stored.aggregator.accounts.read)
         stored.questions.join(questions)
@@ -74,7 +75,9 @@ class TemporaryChats:
         """Do as `ChatOrchestrator.start`, in memory. Raises Conflict when files come along."""
         if new.attachment_ids:
             raise Conflict(_NO_FILES)
-        await self.database.write(temporary.mirror_owner, owner_id)
+        # Servers let nothing run on a grant for a person of another name.
+        name = await self._stored.read(principals.owner_name, owner_id)
+        await self.database.write(temporary.mirror_owner, owner_id, name)
         self._has_any = True
         return await self.chat.start(owner_id, new)
 

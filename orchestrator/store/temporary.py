@@ -11,10 +11,10 @@ from orchestrator.store.schema import approvals, questions, sessions, tool_calls
 _WITH_IDS = (sessions, turns, tool_calls, approvals, questions)
 
 
-def mirror_owner(conn: Connection, owner_id: str) -> None:
-    """Let rows of an owner be stored who is known in the other database."""
+def mirror_owner(conn: Connection, owner_id: str, name: str) -> None:
+    """Let rows of an owner be stored who is known in the other database, by the same name."""
     if conn.execute(select(owners.c.id).where(owners.c.id == owner_id)).first() is None:
-        row = {"id": owner_id, "name": owner_id, "created_at": now_rfc3339()}
+        row = {"id": owner_id, "name": name, "created_at": now_rfc3339()}
         conn.execute(owners.insert(), row)
 
 

@@ -38,6 +38,8 @@ def build_server(options: argparse.Namespace) -> FastMCP:
     _add_plain_tools(server)
     if options.with_files:
         _add_files(server)
+    if options.never_signed_in:
+        _add_tool_that_wants_sign_ins(server)
     _add_tools_with_effects(server, journal)
     for number in range(options.many_tools):
         server.tool(_numbered(number), name=f"tool_{number:03}", annotations=READ_ONLY)
@@ -116,6 +118,37 @@ def _add_files(server: FastMCP) -> None:
         if "authorization" in request.headers:
             return Response(status_code=400)
         return Response(ONE_PIXEL_PNG, media_type="image/png")
+
+
+def _add_tool_that_wants_sign_ins(server: FastMCP) -> None:
+    @server.tool(annotations=READ_ONLY)
+    def unsigned() -> ToolResult:
+        """Want a sign-in, whoever has signed in."""
+        error = {
+            "code": "sign_in_required",
+            "message": "Nobody has signed in.",
+            "provider": "Toys",
+            "capability": "read",
+            "reason": "no_account",
+        }
+        return ToolResult(content="", structured_content={"error": error}, is_error=True)
+
+    @server.custom_route("/accounts", methods=["GET"])
+    async def accounts(_: Request) -> Response:
+        """Say that somebody has."""
+        signed_in = {
+            "account": "anna@example.org",
+            "state": "ok",
+            "is_default": True,
+            "capabilities": ["read"],
+            "scopes": [],
+            "signed_in_at": "2026-11-20T10:00:00Z",
+            "last_refresh_at": None,
+            "works_until": None,
+            "problem": None,
+        }
+        told = {"provider": "toys", "provider_title": "Toys", "setup": None}
+        return JSONResponse(told | {"capabilities": [], "accounts": [signed_in]})
 
 
 def _add_tools_with_effects(server: FastMCP, journal: Path) -> None:
@@ -203,6 +236,7 @@ def main() -> None:
     parser.add_argument("--greet-description", default="Greet a person.")
     parser.add_argument("--changed", action="store_true")
     parser.add_argument("--with-files", action="store_true")
+    parser.add_argument("--never-signed-in", action="store_true")
     parser.add_argument("--legacy", action="store_true")
     options = parser.parse_args()
     app: ASGIApp = build_server(options).http_app()

@@ -17,7 +17,7 @@ LATER = "2100-01-01T00:00:00.000Z"
 @pytest.fixture
 async def memory() -> AsyncIterator[Database]:
     database = Database(None)
-    await database.write(temporary.mirror_owner, ANN)
+    await database.write(temporary.mirror_owner, ANN, "ann")
     yield database
     await database.close()
 
