@@ -57,6 +57,7 @@ class ToyProvider:
     works_until: float | None = None
     withheld: set[str] = field(default_factory=set[str])
     error: Exception | None = None
+    given: int = 0
     refreshed: list[str] = field(default_factory=list[str])
     revoked: list[str] = field(default_factory=list[str])
     asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -107,11 +108,11 @@ class ToyProvider:
         self.check_configured()
 
     def _tokens(self, scopes: set[str]) -> Tokens:
-        number = len(self.refreshed) + 100 * len(self.exchanged)
+        self.given += 1
         return Tokens(
-            access_token=f"SECRET-access-{number}",
+            access_token=f"SECRET-access-{self.given}",
             expires_at=time.time() + self.life_s,
-            refresh_token=f"SECRET-refresh-{number}",
+            refresh_token=f"SECRET-refresh-{self.given}",
             scopes=frozenset(scopes),
             works_until=self.works_until,
         )

@@ -38,8 +38,8 @@ async def test_many_calls_at_once_renew_once(ended: Accounts, toy: ToyProvider, 
     await toy.entered.wait()
     toy.held_up.set()
 
-    assert await asking == {"SECRET-access-101"}
-    assert toy.refreshed == ["SECRET-refresh-100"]
+    assert await asking == {"SECRET-access-2"}
+    assert toy.refreshed == ["SECRET-refresh-1"]
     (account,) = await ended.listed()
     assert account.last_refresh_at is not None
     assert account.state == "ok"
@@ -56,7 +56,7 @@ async def test_two_accounts_are_renewed_side_by_side(ended: Accounts, toy: ToyPr
         toy.held_up.set()
 
     assert {anna.result().account, bo.result().account} == {ANNA, BO}
-    assert sorted(toy.refreshed) == ["SECRET-refresh-100", "SECRET-refresh-200"]
+    assert sorted(toy.refreshed) == ["SECRET-refresh-1", "SECRET-refresh-2"]
 
 
 async def test_tokens_refused_early_are_renewed_once(accounts: Accounts, toy: ToyProvider) -> None:
@@ -64,12 +64,12 @@ async def test_tokens_refused_early_are_renewed_once(accounts: Accounts, toy: To
     token = await accounts.access(None, "read")
     tokens = await _all(10, lambda: accounts.renewed(token, "read"))
 
-    assert tokens == {"SECRET-access-101"}
-    assert toy.refreshed == ["SECRET-refresh-100"]
-    assert (await accounts.renewed(token, "read")).token == "SECRET-access-101"
+    assert tokens == {"SECRET-access-2"}
+    assert toy.refreshed == ["SECRET-refresh-1"]
+    assert (await accounts.renewed(token, "read")).token == "SECRET-access-2"
     assert len(toy.refreshed) == 1
     newer = await accounts.access(None, "read")
-    assert (await accounts.renewed(newer, "read")).token == "SECRET-access-102"
+    assert (await accounts.renewed(newer, "read")).token == "SECRET-access-3"
 
 
 async def test_what_replaces_a_refresh_token_is_stored_before_it_is_used(
@@ -80,7 +80,7 @@ async def test_what_replaces_a_refresh_token_is_stored_before_it_is_used(
         token = await elsewhere.access(None, "read")
         await elsewhere.renewed(token, "read")
 
-    assert toy.refreshed == ["SECRET-refresh-100", "SECRET-refresh-101"]
+    assert toy.refreshed == ["SECRET-refresh-1", "SECRET-refresh-2"]
 
 
 async def test_a_call_that_is_given_up_does_not_lose_the_tokens(
@@ -92,7 +92,7 @@ async def test_a_call_that_is_given_up_does_not_lose_the_tokens(
     asking.cancel()
     toy.held_up.set()
 
-    assert (await ended.access(None, "read")).token == "SECRET-access-101"
+    assert (await ended.access(None, "read")).token == "SECRET-access-2"
     assert len(toy.refreshed) == 1
 
 
@@ -126,7 +126,7 @@ async def test_a_provider_that_is_away_ends_nothing(ended: Accounts, toy: ToyPro
     assert (await ended.listed())[0].state == "ok"
     toy.error = None
 
-    assert (await ended.access(None, "read")).token == "SECRET-access-102"
+    assert (await ended.access(None, "read")).token == "SECRET-access-2"
 
 
 async def test_a_client_id_that_was_taken_away_is_told(ended: Accounts, toy: ToyProvider) -> None:
@@ -158,10 +158,10 @@ async def test_a_sign_in_during_a_renewal_is_not_overwritten(
     held_up.set()
 
     newest = (await asking).token
-    assert newest == "SECRET-access-201"
+    assert newest == "SECRET-access-2"
     assert (await ended.access(None, "read")).token == newest
     await ended.renewed(AccessToken(ANNA, newest), "read")
-    assert toy.refreshed == ["SECRET-refresh-100", "SECRET-refresh-201"]
+    assert toy.refreshed == ["SECRET-refresh-1", "SECRET-refresh-2"]
 
 
 async def test_an_account_forgotten_during_a_renewal_stays_forgotten(
@@ -196,8 +196,8 @@ async def test_tokens_that_could_not_be_stored_are_not_used_and_not_lost(
             await ended.access(None, "read")
     await database.read(lambda conn: conn.execute("PRAGMA query_only = OFF").fetchall())
 
-    assert (await ended.access(None, "read")).token == "SECRET-access-101"
-    assert toy.refreshed == ["SECRET-refresh-100"]
+    assert (await ended.access(None, "read")).token == "SECRET-access-2"
+    assert toy.refreshed == ["SECRET-refresh-1"]
 
 
 async def test_a_server_that_stops_lets_a_renewal_end(desk: Desk, toy: ToyProvider) -> None:
@@ -209,11 +209,11 @@ async def test_a_server_that_stops_lets_a_renewal_end(desk: Desk, toy: ToyProvid
         asking = asyncio.create_task(accounts.access(None, "read"))
         await toy.entered.wait()
         asyncio.get_running_loop().call_soon(toy.held_up.set)
-    assert (await asking).token == "SECRET-access-101"
+    assert (await asking).token == "SECRET-access-2"
     with pytest.raises(Unavailable, match="This server is stopping"):
         await accounts.access(None, "read")
     async with desk.opened() as accounts:
-        assert (await accounts.access(None, "read")).token == "SECRET-access-101"
+        assert (await accounts.access(None, "read")).token == "SECRET-access-2"
 
 
 async def test_a_look_that_needs_no_renewal_costs_little(accounts: Accounts) -> None:

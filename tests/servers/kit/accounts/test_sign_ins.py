@@ -38,7 +38,7 @@ async def test_a_sign_in_gives_an_account_and_a_token(accounts: Accounts, toy: T
     assert abs((datetime.now(UTC) - account.signed_in_at).total_seconds()) < 60
     assert await accounts.listed() == [account]
     token = await accounts.access(None, "read")
-    assert (token.account, token.token) == (ANNA, "SECRET-access-100")
+    assert (token.account, token.token) == (ANNA, "SECRET-access-1")
     assert "SECRET" not in repr(token)
     assert toy.exchanged == [
         {"code": "SECRET-code", "redirect_uri": RETURN_TO, "verifier": "SECRET-verifier"}
@@ -248,7 +248,7 @@ async def test_forgetting_ends_it_at_the_provider_too(accounts: Accounts, toy: T
     forgotten = await accounts.forget(ANNA.upper())
 
     assert forgotten.is_revoked
-    assert toy.revoked == ["SECRET-refresh-100"]
+    assert toy.revoked == ["SECRET-refresh-1"]
     assert await accounts.listed() == []
 
 
