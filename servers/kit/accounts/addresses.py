@@ -20,6 +20,8 @@ MAX_OPEN = 8
 """Sign-ins that are waited for at once; of more, the oldest is given up."""
 SHORTEST_S = 300
 """What a person who gets an address has left at least."""
+LINGER_S = 60
+"""How long a second tab with the same address is still told that it is done."""
 
 
 class SignInAddresses:
@@ -48,6 +50,11 @@ class SignInAddresses:
                 task.cancel()
             if tasks:
                 await asyncio.wait(tasks)
+            # What was cancelled before its first step did not close anything.
+            for loopback in self._waiting:
+                await loopback.close()
+            self._waiting.clear()
+            self._open.clear()
 
     def at_orchestrator(self, capability: str, account: str | None) -> str | None:
         """None without an orchestrator."""
@@ -78,11 +85,16 @@ class SignInAddresses:
             with contextlib.suppress(TimeoutError, *FAILURES):
                 async with asyncio.timeout(_seconds_left(loopback)):
                     await loopback.ended()
+            self._give_no_more(key, loopback)
+            await asyncio.sleep(LINGER_S)
         finally:
-            if self._open.get(key) is loopback:
-                del self._open[key]
+            self._give_no_more(key, loopback)
             del self._waiting[loopback]
             await loopback.close()
+
+    def _give_no_more(self, key: tuple[str, str | None], loopback: Loopback) -> None:
+        if self._open.get(key) is loopback:
+            del self._open[key]
 
 
 def _seconds_left(loopback: Loopback) -> float:

@@ -92,7 +92,7 @@ class Loopback:
 
     async def close(self) -> None:
         """Listens no more; a sign-in that did not come back is left to end by itself."""
-        self._server.should_exit = True
+        self._server.stop_asked.set()
         await self._serving
         # Nobody may have looked how it ended.
         if not self._ended.cancel() and not self._ended.cancelled():
@@ -126,7 +126,16 @@ class Loopback:
 
 
 class _Server(uvicorn.Server):
+    """uvicorn that is not the program: it stops when it is asked to, even before it began."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.stop_asked = asyncio.Event()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        # They are for the program that listens here for a while, not for its listener.
+        # They are for the program that listens here for a while.
         yield
+
+    async def main_loop(self) -> None:
+        await self.stop_asked.wait()
