@@ -7,6 +7,7 @@ developers.google.com/identity/protocols/oauth2/{native-app,web-server} and RFC 
 import base64
 import binascii
 import hashlib
+import html
 import re
 import secrets
 import threading
@@ -18,7 +19,7 @@ from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
 import anyio.to_thread
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -125,6 +126,8 @@ class OAuth:
     """Scopes that the person does not grant."""
     is_denied: bool = False
     """Whether the person presses Cancel."""
+    asks: bool = False
+    """Whether the person sees a page with a link first, as at Google; else the way back is open."""
     is_testing: bool = False
     rotates: bool = False
     """Whether a renewal gives another refresh token, and ends the one that was used."""
@@ -217,7 +220,7 @@ class OAuth:
         self._check_asked(asked)
         if self.is_denied:
             answer = {"error": "access_denied", "state": asked["state"]}
-            return RedirectResponse(f"{redirect_uri}?{urlencode(answer)}", 302), None
+            return self._back(f"{redirect_uri}?{urlencode(answer)}"), None
         email = (self.chosen or asked.get("login_hint", "")).lower()
         if "@" not in email:
             raise _Ended(400, "interaction_required", "Nobody sits at the browser.")
@@ -234,7 +237,13 @@ class OAuth:
             ends_at=self.now() + CODE_LIFE_S,
         )
         answer = {"state": asked["state"], "code": code, "scope": " ".join(sorted(granted))}
-        return RedirectResponse(f"{redirect_uri}?{urlencode(answer)}", 302), email
+        return self._back(f"{redirect_uri}?{urlencode(answer)}"), email
+
+    def _back(self, address: str) -> Response:
+        if not self.asks:
+            return RedirectResponse(address, 302)
+        link = f'<a href="{html.escape(address)}">Continue</a>'
+        return HTMLResponse(f"<!doctype html><title>Google</title>{link}")
 
     def _check_asked(self, asked: Mapping[str, str]) -> None:
         if asked.get("response_type") != "code":

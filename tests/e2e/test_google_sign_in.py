@@ -1,0 +1,157 @@
+"""A person signs in to Google: real browser, orchestrator and server, and a fake Google.
+
+The orchestrator is `localhost` here and Google `127.0.0.1`, so that they are different sites.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx2
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
+
+from tests.e2e.conftest import sign_in_link
+from tests.fakes.google import FakeGoogle
+from tests.installation import Installation, running
+from tests.servers.kit.process import running_server
+
+pytestmark = pytest.mark.browser
+
+ANNA = "anna@example.org"
+TASKS = "https://www.googleapis.com/auth/tasks"
+
+
+@pytest.fixture(scope="module")
+def google() -> Iterator[FakeGoogle]:
+    with FakeGoogle() as fake:
+        fake.oauth.asks = True
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def home(google: FakeGoogle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("google")
+    (folder / "data").mkdir()
+    key = {"FLOTILLA_VAULT_KEY_FILE": str(folder / "vault.key")}
+    with ExitStack() as stack:
+        environment = {**google.environment, **key}
+        tasks = stack.enter_context(running_server("google_tasks", folder / "data", environment))
+        entry = {"id": "google_tasks", "url": tasks.url, "trust": "fleet"}
+        entry["token_file"] = "tokens/google_tasks"
+        installation = Installation(folder, "http://127.0.0.1:9", servers=[entry], more=key)
+        yield stack.enter_context(running(installation))
+
+
+@pytest.fixture
+def own_url(home: Installation) -> str:
+    return f"http://localhost:{home.port}"
+
+
+@pytest.fixture
+def owner(browser: Browser, home: Installation, own_url: str) -> Iterator[BrowserContext]:
+    """A browser in which the owner is signed in to Flotilla."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(sign_in_link(home).replace(home.url, own_url))
+    expect(page.get_by_label("Message", exact=True)).to_be_visible()
+    page.close()
+    yield context
+    context.close()
+
+
+def seen_callbacks(page: Page) -> list[Request]:
+    callbacks: list[Request] = []
+    page.on("request", lambda asked: "/callback?" in asked.url and callbacks.append(asked))
+    return callbacks
+
+
+def accounts(home: Installation) -> Any:
+    with httpx2.Client(base_url=home.url, verify=False, trust_env=False) as client:
+        (item,) = client.get("/api/accounts", headers=home.bearer).json()["items"]
+    return item
+
+
+def test_a_person_signs_in_and_nobody_can_repeat_it(
+    browser: Browser, owner: BrowserContext, home: Installation, own_url: str, google: FakeGoogle
+):
+    google.oauth.chosen, google.oauth.is_testing = ANNA, True
+    assert accounts(home)["state"] == "needs_sign_in"
+    page = owner.new_page()
+    said: list[tuple[str, str]] = []
+    page.on("console", lambda message: said.append((message.location["url"], message.text)))
+    callbacks = seen_callbacks(page)
+    page.goto(f"{own_url}/oauth/google_tasks/start?capability=write")
+    page.get_by_role("link", name="Continue").click()
+
+    expect(page.get_by_role("heading", name=f"Signed in as {ANNA}")).to_be_visible()
+    expect(page.get_by_text("Google ends this sign-in on")).to_be_visible()
+    (callback,) = callbacks
+    sent = callback.all_headers()
+    assert sent["sec-fetch-site"] == "cross-site"
+    assert "flotilla_session" not in sent["cookie"], "it is Strict"
+    assert "flotilla_oauth_" in sent["cookie"]
+    names = {cookie["name"] for cookie in owner.cookies()}
+    assert names == {"flotilla_session"}, "the cookie of the sign-in is gone"
+    assert [text for url, text in said if url.startswith(own_url)] == []
+
+    told = accounts(home)
+    assert (told["state"], told["accounts"][0]["account"]) == ("ok", ANNA)
+    assert TASKS in told["accounts"][0]["scopes"]
+    assert told["accounts"][0]["works_until"] is not None
+
+    with page.expect_request(f"{own_url}/") as home_page:
+        page.get_by_role("link", name="Go to Flotilla").click()
+    assert "referer" not in home_page.value.all_headers(), "it would hold the code"
+
+    page.goto(callback.url)
+    expect(page.get_by_role("heading", name="This sign-in cannot be used")).to_be_visible()
+    assert google.oauth.count("exchange") == 1
+
+
+def test_who_says_no_at_google_is_told_so(owner: BrowserContext, own_url: str, google: FakeGoogle):
+    google.oauth.chosen, google.oauth.is_denied = ANNA, True
+    page = owner.new_page()
+    page.goto(f"{own_url}/oauth/google_tasks/start")
+    page.get_by_role("link", name="Continue").click()
+    google.oauth.is_denied = False
+
+    expect(page.get_by_role("heading", name="You were not signed in")).to_be_visible()
+    page.get_by_role("link", name="Go to Accounts").click()
+    expect(page).to_have_url(f"{own_url}/accounts")
+
+
+def test_another_browser_cannot_end_what_this_one_began(
+    browser: Browser, owner: BrowserContext, own_url: str, google: FakeGoogle
+):
+    google.oauth.chosen = ANNA
+    page = owner.new_page()
+    page.goto(f"{own_url}/oauth/google_tasks/start")
+    back = page.get_by_role("link", name="Continue").get_attribute("href")
+    assert back is not None
+    exchanges = google.oauth.count("exchange")
+    stranger = browser.new_context()
+    theirs = stranger.new_page()
+    theirs.goto(back)
+    expect(theirs.get_by_role("heading", name="This sign-in cannot be used")).to_be_visible()
+    stranger.close()
+    assert google.oauth.count("exchange") == exchanges
+
+    page.get_by_role("link", name="Continue").click()
+    expect(page.get_by_role("heading", name=f"Signed in as {ANNA}")).to_be_visible()
+
+
+def test_a_link_on_another_page_needs_a_click_here(
+    owner: BrowserContext, own_url: str, google: FakeGoogle
+):
+    google.oauth.chosen = ANNA
+    page = owner.new_page()
+    elsewhere = "http://127.0.0.1:9/"
+    link = f'<a href="{own_url}/oauth/google_tasks/start?capability=read">Sign in</a>'
+    page.route(elsewhere, lambda route: route.fulfill(body=link, content_type="text/html"))
+    page.goto(elsewhere)
+    page.get_by_role("link", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Go on to the sign-in?")).to_be_visible()
+
+    page.get_by_role("link", name="Go on").click()
+    expect(page.get_by_role("link", name="Continue")).to_be_visible()
