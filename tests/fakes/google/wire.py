@@ -1,5 +1,6 @@
 """The parts of HTTP that Google's clients use beside plain JSON: uploads and batches."""
 
+import re
 from dataclasses import dataclass, field
 from email import policy
 from email.parser import BytesParser
@@ -116,8 +117,8 @@ def _parts(asked: Asked) -> list[tuple[dict[str, str], bytes]]:
         if piece.startswith(b"--"):
             return found
         text = piece.split(b"\n", 1)[1] if b"\n" in piece else b""
-        separator = b"\r\n\r\n" if b"\r\n\r\n" in text else b"\n\n"
-        raw_head, _, content = text.partition(separator)
+        # The head of a part may have other ends of lines than its content.
+        raw_head, _, content = re.sub(rb"\r?\n\r?\n", b"\0", text, count=1).partition(b"\0")
         message = BytesParser(policy=policy.HTTP).parsebytes(raw_head + b"\n\n", headersonly=True)
         found.append(({name.lower(): str(value) for name, value in message.items()}, content))
     raise invalid("Multipart body without its end", "badRequest")

@@ -189,7 +189,7 @@ def test_what_cannot_be_sent_is_refused(
 
 
 def test_uploads_carry_the_mail_beside_the_json(google: FakeGoogle, users: Any) -> None:
-    content = base64.urlsafe_b64decode(raw(subject="Up"))
+    content = base64.urlsafe_b64decode(raw(subject="Up")).replace(b"\n", b"\r\n")
     media = MediaIoBaseUpload(BytesIO(content), "message/rfc822")
     users.messages().send(userId="me", media_body=media).execute()
     users.drafts().create(userId="me", body={"message": {}}, media_body=media).execute()
