@@ -117,8 +117,8 @@ def comes_back_elsewhere(url: str, back: str) -> HTMLResponse:
         "You reach Flotilla at an address to which a provider sends nobody back. After you agreed, "
         "the browser will show an error instead."
     )
-    what = f"Its address then begins with {back}: copy the whole of it and paste it under Accounts."
-    return _page("Then copy an address", [why, what], Link(url, "Go on to the provider"))
+    what = "Copy the whole address that it then shows and paste it under Accounts. It begins with"
+    return _page("Then copy an address", [why, what, back], Link(url, "Go on to the provider"))
 
 
 def _again(done: Completed) -> str:

@@ -221,7 +221,7 @@ def test_who_reaches_us_without_tls_copies_the_address(
 
     assert asked["redirect_uri"] == back
     assert page.status == 200
-    assert f"begins with {back}" in words(page)
+    assert f"It begins with</p><p>{back}</p>" in words(page)
     assert f'href="{mail.provider_url}?' in words(page)
     assert "set-cookie" not in page.headers
 
