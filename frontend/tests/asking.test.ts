@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { ChatEvent } from '../src/lib/api/types';
 import type { CallPart } from '../src/lib/chat/parts.svelte';
 import { ChatTurn } from '../src/lib/chat/turn.svelte';
-import { callStarted, finished, requested, resolved } from './asks';
+import { callStarted, finished, requested, resolved, signInAsked, signInEnded } from './asks';
 
 const started: ChatEvent = {
 	type: 'turn_started',
@@ -159,4 +159,40 @@ test('a call that was undone before a reload cannot be undone again', () => {
 		turn.apply(event, 0);
 	}
 	expect(onlyCall(turn)).toMatchObject({ isUndone: true, canUndo: false });
+});
+
+test('a call that needs a sign-in waits with a card, and runs on after it', () => {
+	const turn = folded(callStarted, signInAsked());
+	const call = onlyCall(turn);
+	expect(call).toMatchObject({ state: 'waiting', waitsFor: 'sign_in', isSigningIn: true });
+	expect(call.question?.record.url).toBe('/oauth/gmail/start?question=q');
+	expect(turn.asking).toEqual([call]);
+	turn.apply(signInEnded('done'), 0);
+	expect(call).toMatchObject({ state: 'running', waitsFor: null, isSigningIn: false });
+});
+
+test.each(['declined', 'expired', 'cancelled'] as const)(
+	'a sign-in that is %s runs nothing',
+	(answer) => {
+		const turn = folded(callStarted, signInAsked(), signInEnded(answer));
+		expect(onlyCall(turn)).toMatchObject({ state: 'cancelled', isSigningIn: false });
+		expect(turn.asking).toEqual([]);
+	},
+);
+
+test('calls that wait for the same sign-in share one card', () => {
+	const turn = folded(
+		callStarted,
+		{ ...callStarted, tool_call_id: 'd' } as ChatEvent,
+		{ ...callStarted, tool_call_id: 'e' } as ChatEvent,
+		signInAsked(),
+		signInAsked({ question_id: 'r', tool_call_id: 'd' }),
+		signInAsked({ question_id: 's', tool_call_id: 'e', capability: 'write' }),
+	);
+	expect(turn.calls.map((call) => call.question?.isRepeated)).toEqual([false, true, false]);
+});
+
+test('a turn that ends leaves no card of a sign-in', () => {
+	const turn = folded(callStarted, signInAsked(), over);
+	expect(onlyCall(turn)).toMatchObject({ isSigningIn: false });
 });

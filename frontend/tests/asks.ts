@@ -64,3 +64,26 @@ export const callStarted: ChatEvent = {
 	server: 'effects',
 	arguments: {},
 };
+
+export function signInAsked(
+	more: Partial<EventOf<'question_asked'>> = {},
+): EventOf<'question_asked'> {
+	return {
+		type: 'question_asked',
+		question_id: 'q',
+		tool_call_id: 'c',
+		server: 'gmail',
+		title: 'Gmail',
+		message: 'Nobody is signed in to Gmail.',
+		url: '/oauth/gmail/start?question=q',
+		account: null,
+		capability: 'read',
+		reason: 'no_account',
+		expires_at: '2026-11-23T10:00:00Z',
+		...more,
+	};
+}
+
+export function signInEnded(answer: EventOf<'question_answered'>['answer']): ChatEvent {
+	return { type: 'question_answered', question_id: 'q', tool_call_id: 'c', answer };
+}

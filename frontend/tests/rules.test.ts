@@ -12,7 +12,7 @@ const sources = readdirSync(ROOT, { recursive: true, encoding: 'utf8' })
 const FLOORS = [
 	['lib/text', 'lib/browser'],
 	['lib/api', 'lib/ui', 'lib/md'],
-	['lib/approvals', 'lib/files'],
+	['lib/accounts', 'lib/approvals', 'lib/files'],
 	['lib/chat'],
 	['routes'],
 	['.'],

@@ -55,7 +55,7 @@ const listener = {
 	onChanged: vi.fn(),
 	onTurnStarted: vi.fn(),
 	onTurnEnded: vi.fn(),
-	onApproval: vi.fn(),
+	onAsked: vi.fn(),
 };
 
 beforeEach(() => {

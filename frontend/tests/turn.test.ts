@@ -117,21 +117,6 @@ test('an approval makes its call wait, also before the call has started', () => 
 	expect(turn.parts).toHaveLength(1);
 });
 
-test('a question makes its call wait until it is answered', () => {
-	const turn = folded(started, callStarted('c'), {
-		type: 'question_asked',
-		question_id: 'q',
-		tool_call_id: 'c',
-		mode: 'form',
-		message: 'Which?',
-		schema: null,
-		url: null,
-	});
-	expect(first(turn)).toMatchObject({ state: 'waiting', waitsFor: 'answer' });
-	turn.apply({ type: 'question_answered', question_id: 'q', action: 'accept' }, 0);
-	expect(first(turn)).toMatchObject({ state: 'running' });
-});
-
 test('events of calls nobody knows are passed over', () => {
 	expect(folded(started, callFinished('x')).parts).toEqual([]);
 });

@@ -78,7 +78,8 @@ export class Desk {
 
 	/** Opens the chat the address names, unless it is open already. Elsewhere the chat stays. */
 	show(): void {
-		if (this.router.route.name === 'approvals') return;
+		const { name } = this.router.route;
+		if (name !== 'chat' && name !== 'new') return;
 		const id = this.#routedId;
 		if (id !== null && id === this.session.id) return;
 		this.session.close();
@@ -98,7 +99,7 @@ export class Desk {
 			onChanged: () => void this.list.refresh(),
 			onTurnStarted: () => this.#announcer.say(strings.turn.announce.started),
 			onTurnEnded: (turn) => this.#turnEnded(turn),
-			onApproval: (turn) => void this.#approval(turn),
+			onAsked: (turn) => void this.#asked(turn),
 		};
 		const session = new ChatSession(this.#api, id, listener, this.#drafts.of(id));
 		void session.load();
@@ -114,13 +115,17 @@ export class Desk {
 	}
 
 	/** After a reload old questions come along with their answers: only open ones are told. */
-	async #approval(turn: ChatTurn): Promise<void> {
+	async #asked(turn: ChatTurn): Promise<void> {
 		const last = turn.asking.at(-1);
 		for (const { ask } of turn.asking) if (ask) this.inbox.adopt(ask);
 		await this.inbox.refresh();
-		if (!last?.isAsking || this.#announced.has(last.key)) return;
-		this.#announced.add(last.key);
-		this.#announcer.say(strings.turn.announce.waiting(last.server, last.name));
+		if (!last?.waitsFor) return;
+		const asked = `${last.waitsFor} ${last.key}`;
+		if (this.#announced.has(asked)) return;
+		this.#announced.add(asked);
+		const { sign_in, approval } = strings.turn.announce;
+		const say = last.waitsFor === 'sign_in' ? sign_in : approval;
+		this.#announcer.say(say(last.server, last.name));
 	}
 
 	async #loadModel(): Promise<void> {

@@ -1,15 +1,18 @@
-/** Where the reader is: in a new chat, in a stored one, or at what waits for a decision. */
+/** Where the reader is: in a new chat, in a stored one, at what waits for a decision, at the accounts. */
 
 export type Route =
 	| { name: 'new' }
 	| { name: 'chat'; sessionId: string }
-	| { name: 'approvals'; approvalId: string | null };
+	| { name: 'approvals'; approvalId: string | null }
+	| { name: 'accounts' };
 
 export const APPROVALS = '/approvals';
+export const ACCOUNTS = '/accounts';
 
 export function parseRoute(path: string): Route | null {
 	if (path === '/') return { name: 'new' };
 	if (/^\/approvals\/?$/.test(path)) return { name: 'approvals', approvalId: null };
+	if (/^\/accounts\/?$/.test(path)) return { name: 'accounts' };
 	const [, place, encoded] = /^\/(chat|approvals)\/([^/]+)\/?$/.exec(path) ?? [];
 	if (encoded === undefined) return null;
 	try {

@@ -2,6 +2,7 @@
 
 import { Client, type RequestOptions } from './client';
 import type {
+	AccountList,
 	Approval,
 	ApprovalPage,
 	ApprovalScope,
@@ -10,6 +11,7 @@ import type {
 	MessagePage,
 	ModelSettingsInForce,
 	Owner,
+	ServerAccounts,
 	ServerEntry,
 	ServerList,
 	Session,
@@ -128,9 +130,37 @@ export class Api {
 		return this.#undo(`${turnPath(turnId)}/undo`);
 	}
 
+	async accounts(): Promise<ServerAccounts[]> {
+		return (await this.client.json<AccountList>('GET', '/api/accounts')).items;
+	}
+
+	/** `address` is the whole one of the page where the provider ended. */
+	completeSignIn(server: string, address: string): Promise<unknown> {
+		const path = `${accountsPath(server)}/sign-ins/complete`;
+		return this.client.json('POST', path, { body: { address } });
+	}
+
+	makeDefaultAccount(server: string, account: string): Promise<unknown> {
+		return this.client.json('PATCH', accountsPath(server, account), { body: { is_default: true } });
+	}
+
+	signOutAccount(server: string, account: string): Promise<unknown> {
+		return this.client.json('DELETE', accountsPath(server, account));
+	}
+
+	declineQuestion(id: string): Promise<unknown> {
+		return this.client.json('POST', `/api/questions/${encodeURIComponent(id)}/decline`, {
+			body: {},
+		});
+	}
+
 	async #undo(path: string): Promise<Undone[]> {
 		return (await this.client.json<UndoReport>('POST', path, { body: {} })).items;
 	}
+}
+
+function accountsPath(...names: string[]): string {
+	return ['/api/accounts', ...names.map(encodeURIComponent)].join('/');
 }
 
 function approvalPath(id: string): string {

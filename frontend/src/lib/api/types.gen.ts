@@ -17,6 +17,74 @@ export type Acceptance = {
 };
 
 /**
+ * Account
+ *
+ * One account that somebody signed in to.
+ */
+export type Account = {
+    /**
+     * Account
+     */
+    account: string;
+    /**
+     * Capabilities
+     */
+    capabilities: Array<string>;
+    /**
+     * Is Default
+     */
+    is_default: boolean;
+    /**
+     * Last Refresh At
+     */
+    last_refresh_at: string | null;
+    /**
+     * Problem
+     */
+    problem: string | null;
+    /**
+     * Scopes
+     */
+    scopes: Array<string>;
+    /**
+     * Signed In At
+     */
+    signed_in_at: string;
+    /**
+     * State
+     */
+    state: 'ok' | 'needs_sign_in';
+    /**
+     * Works Until
+     */
+    works_until: string | null;
+};
+
+/**
+ * AccountList
+ *
+ * The servers that work with accounts, in the order of the settings.
+ */
+export type AccountList = {
+    /**
+     * Items
+     */
+    items: Array<ServerAccounts>;
+};
+
+/**
+ * AccountPatch
+ *
+ * What to change.
+ */
+export type AccountPatch = {
+    /**
+     * Is Default
+     */
+    is_default: true;
+};
+
+/**
  * AnswerAgainRequest
  *
  * Answer the same question once more; the answers stand beside one another.
@@ -125,6 +193,7 @@ export type Approval = {
     outcome?: {
         [key: string]: unknown;
     } | null;
+    preview?: Preview | null;
     /**
      * Reason
      */
@@ -215,6 +284,7 @@ export type ApprovalRequested = {
      * Level
      */
     level: number;
+    preview?: Preview | null;
     /**
      * Reason
      */
@@ -504,6 +574,30 @@ export type AuditPage = {
 };
 
 /**
+ * BegunAccountSignIn
+ *
+ * A sign-in that waits for the person at the provider.
+ */
+export type BegunAccountSignIn = {
+    /**
+     * Can Return
+     */
+    can_return: boolean;
+    /**
+     * Expires At
+     */
+    expires_at: string;
+    /**
+     * Redirect Uri
+     */
+    redirect_uri: string;
+    /**
+     * Url
+     */
+    url: string;
+};
+
+/**
  * BranchChoice
  *
  * The branch through this message is to be shown.
@@ -513,6 +607,26 @@ export type BranchChoice = {
      * Message Id
      */
     message_id: string;
+};
+
+/**
+ * Capability
+ *
+ * Something an account can permit a server to do.
+ */
+export type Capability = {
+    /**
+     * Name
+     */
+    name: string;
+    /**
+     * Scopes
+     */
+    scopes: Array<string>;
+    /**
+     * Title
+     */
+    title: string;
 };
 
 /**
@@ -1733,6 +1847,26 @@ export type ModelSource = {
 };
 
 /**
+ * NewAccountSignIn
+ *
+ * What to sign in to.
+ */
+export type NewAccountSignIn = {
+    /**
+     * Account
+     */
+    account?: string | null;
+    /**
+     * Capabilities
+     */
+    capabilities?: Array<string>;
+    /**
+     * Question Id
+     */
+    question_id?: string | null;
+};
+
+/**
  * NewConnection
  *
  * Which servers a client may use, and how.
@@ -2214,6 +2348,42 @@ export type PresetsDocument = {
 };
 
 /**
+ * Preview
+ *
+ * What would be done; others may have written every word of it.
+ */
+export type Preview = {
+    /**
+     * Lines
+     */
+    lines?: Array<PreviewLine>;
+    /**
+     * Problem
+     */
+    problem?: string | null;
+    /**
+     * Text
+     */
+    text?: string | null;
+};
+
+/**
+ * PreviewLine
+ *
+ * One fact, such as To: bo@example.org.
+ */
+export type PreviewLine = {
+    /**
+     * Name
+     */
+    name: string;
+    /**
+     * Value
+     */
+    value: string;
+};
+
+/**
  * Price
  *
  * What a model costs where its endpoint does not say.
@@ -2396,19 +2566,95 @@ export type ProviderRoutingOutput = {
 };
 
 /**
+ * Question
+ *
+ * One call of a turn that waits, or waited, for a sign-in.
+ */
+export type Question = {
+    /**
+     * Account
+     */
+    account: string | null;
+    /**
+     * Answered At
+     */
+    answered_at?: string | null;
+    /**
+     * Capability
+     */
+    capability: string;
+    /**
+     * Created At
+     */
+    created_at: string;
+    /**
+     * Expires At
+     */
+    expires_at: string;
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Message
+     */
+    message: string;
+    /**
+     * Reason
+     */
+    reason: 'no_account' | 'ended' | 'scope';
+    /**
+     * Server
+     */
+    server: string;
+    /**
+     * Session Id
+     */
+    session_id: string;
+    /**
+     * State
+     */
+    state: 'pending' | 'done' | 'declined' | 'expired' | 'cancelled';
+    /**
+     * Title
+     */
+    title: string;
+    /**
+     * Tool
+     */
+    tool: string;
+    /**
+     * Tool Call Id
+     */
+    tool_call_id: string;
+    /**
+     * Turn Id
+     */
+    turn_id: string;
+    /**
+     * Url
+     */
+    url: string;
+};
+
+/**
  * QuestionAnswered
  *
- * The owner answered or declined a question.
+ * Somebody signed in, the owner declined, or the question ended by itself.
  */
 export type QuestionAnswered = {
     /**
-     * Action
+     * Answer
      */
-    action: 'accept' | 'decline' | 'cancel';
+    answer: 'done' | 'declined' | 'expired' | 'cancelled';
     /**
      * Question Id
      */
     question_id: string;
+    /**
+     * Tool Call Id
+     */
+    tool_call_id: string;
     /**
      * Type
      */
@@ -2418,9 +2664,21 @@ export type QuestionAnswered = {
 /**
  * QuestionAsked
  *
- * A server asks the owner something in the middle of a call.
+ * A call cannot run before the owner has signed in; the turn waits for that.
  */
 export type QuestionAsked = {
+    /**
+     * Account
+     */
+    account?: string | null;
+    /**
+     * Capability
+     */
+    capability: string;
+    /**
+     * Expires At
+     */
+    expires_at: string;
     /**
      * Message
      */
@@ -2428,17 +2686,23 @@ export type QuestionAsked = {
     /**
      * Mode
      */
-    mode: 'form' | 'url';
+    mode?: 'url';
     /**
      * Question Id
      */
     question_id: string;
     /**
-     * Schema
+     * Reason
      */
-    schema?: {
-        [key: string]: unknown;
-    } | null;
+    reason: 'no_account' | 'ended' | 'scope';
+    /**
+     * Server
+     */
+    server: string;
+    /**
+     * Title
+     */
+    title: string;
     /**
      * Tool Call Id
      */
@@ -2450,7 +2714,19 @@ export type QuestionAsked = {
     /**
      * Url
      */
-    url?: string | null;
+    url: string;
+};
+
+/**
+ * QuestionList
+ *
+ * Questions, the newest first.
+ */
+export type QuestionList = {
+    /**
+     * Items
+     */
+    items: Array<Question>;
 };
 
 /**
@@ -2552,6 +2828,34 @@ export type RequestedToolCall = {
 };
 
 /**
+ * ReturnAddress
+ *
+ * Where the provider sent the browser back to.
+ */
+export type ReturnAddress = {
+    /**
+     * Address
+     */
+    address: string;
+};
+
+/**
+ * Revoked
+ *
+ * What became of an account that was forgotten.
+ */
+export type Revoked = {
+    /**
+     * Message
+     */
+    message: string;
+    /**
+     * Revoked
+     */
+    revoked: boolean;
+};
+
+/**
  * RoleModels
  *
  * Models for work beside the chat; null takes the model of the chat.
@@ -2649,6 +2953,50 @@ export type SecretList = {
      * Items
      */
     items: Array<SecretEntry>;
+};
+
+/**
+ * ServerAccounts
+ *
+ * One server of the fleet that works with accounts.
+ */
+export type ServerAccounts = {
+    /**
+     * Accounts
+     */
+    accounts: Array<Account>;
+    /**
+     * Capabilities
+     */
+    capabilities: Array<Capability>;
+    /**
+     * Problem
+     */
+    problem: string | null;
+    /**
+     * Provider
+     */
+    provider: string | null;
+    /**
+     * Provider Title
+     */
+    provider_title: string | null;
+    /**
+     * Server
+     */
+    server: string;
+    /**
+     * Setup
+     */
+    setup: string | null;
+    /**
+     * State
+     */
+    state: 'ok' | 'needs_sign_in' | 'not_configured' | 'unavailable';
+    /**
+     * Title
+     */
+    title: string;
 };
 
 /**
@@ -3520,6 +3868,7 @@ export type Ticket = {
      * Level
      */
     level: number;
+    preview?: Preview | null;
     /**
      * Reason
      */
@@ -3610,6 +3959,7 @@ export type TicketAnswer = {
     outcome?: {
         [key: string]: unknown;
     } | null;
+    preview?: Preview | null;
     /**
      * Reason
      */

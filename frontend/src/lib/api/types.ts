@@ -10,6 +10,8 @@ import type {
 } from './types.gen';
 
 export type {
+	Account,
+	AccountList,
 	Approval,
 	ApprovalPage,
 	AttachmentShown,
@@ -20,6 +22,7 @@ export type {
 	ModelSettingsInForce,
 	Owner,
 	RequestedToolCall,
+	ServerAccounts,
 	ServerEntry,
 	ServerList,
 	Session,

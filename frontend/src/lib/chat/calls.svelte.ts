@@ -1,5 +1,6 @@
 /** What the events of a turn say about its tool calls. */
 
+import { Question } from '../accounts/question.svelte';
 import type { FileRef } from '../api/files';
 import type { EventOf } from '../api/types';
 import { askOfEvent, type Resolution, serverOf } from '../approvals/ask.svelte';
@@ -82,18 +83,23 @@ export class CallLog {
 		else part.state = event.decision === 'cancelled' ? 'cancelled' : 'denied';
 	}
 
-	questionAsked({ question_id, tool_call_id }: EventOf<'question_asked'>): void {
-		const part = this.#known(tool_call_id);
-		if (!part) return;
-		this.#callIds.set(question_id, tool_call_id);
-		this.#wait(part, 'answer');
+	questionAsked({ type, ...record }: EventOf<'question_asked'>): void {
+		const part = this.#known(record.tool_call_id);
+		if (!part || this.#callIds.has(record.question_id)) return;
+		const others = [...this.#calls.values()].filter((call) => call.isSigningIn);
+		const isRepeated = others.some((call) => call.question?.isLike(record));
+		part.question = new Question(record, isRepeated);
+		this.#callIds.set(record.question_id, record.tool_call_id);
+		this.#wait(part, 'sign_in');
 	}
 
-	questionAnswered({ question_id }: EventOf<'question_answered'>): void {
+	questionAnswered({ question_id, answer }: EventOf<'question_answered'>): void {
 		const part = this.#waiting(question_id);
-		if (part?.state !== 'waiting') return;
-		part.state = 'running';
+		if (part?.question?.id !== question_id) return;
+		part.question.isPending = false;
+		if (part.state !== 'waiting') return;
 		part.waitsFor = null;
+		part.state = answer === 'done' ? 'running' : 'cancelled';
 	}
 
 	/**
@@ -105,6 +111,7 @@ export class CallLog {
 			if (part.isOver) continue;
 			part.state = part.startedAt === null ? 'cancelled' : 'unknown';
 			part.ask?.resolve({ decision: 'cancelled', by: '' });
+			if (part.question) part.question.isPending = false;
 		}
 	}
 
@@ -123,7 +130,7 @@ export class CallLog {
 		return part;
 	}
 
-	#wait(part: CallPart, what: 'approval' | 'answer'): void {
+	#wait(part: CallPart, what: 'approval' | 'sign_in'): void {
 		if (part.isOver) return;
 		part.state = 'waiting';
 		part.waitsFor = what;

@@ -10,5 +10,5 @@ export interface SessionListener {
 	onTurnStarted: () => void;
 	onTurnEnded: (turn: ChatTurn) => void;
 	/** The turn asks the owner, or an answer has come. */
-	onApproval: (turn: ChatTurn) => void;
+	onAsked: (turn: ChatTurn) => void;
 }

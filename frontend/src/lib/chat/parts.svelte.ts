@@ -1,5 +1,6 @@
 /** What stands along the line of an answer: text, reasoning, tool calls, notices, attachments. */
 
+import type { Question } from '../accounts/question.svelte';
 import type { FileRef } from '../api/files';
 import type { JsonObject, ToolCallRecord, ToolCallStatus } from '../api/types';
 import { type Ask, bareName } from '../approvals/ask.svelte';
@@ -55,7 +56,7 @@ export class CallPart {
 	readonly invalidArguments: string | null;
 	state = $state<StationState>('running');
 	/** What the call waits for, when that is not its turn. */
-	waitsFor = $state<'approval' | 'answer' | null>(null);
+	waitsFor = $state<'approval' | 'sign_in' | null>(null);
 	/** Milliseconds since the epoch. */
 	startedAt = $state<number | null>(null);
 	durationMs = $state<number | null>(null);
@@ -63,6 +64,8 @@ export class CallPart {
 	result = $state.raw<CallResult | null>(null);
 	/** The last time the owner was asked about it. */
 	ask = $state.raw<Ask | null>(null);
+	/** The last sign-in it waited for. */
+	question = $state.raw<Question | null>(null);
 	/** What ran instead, where the owner changed the arguments. */
 	ranArguments = $state.raw<JsonObject | null>(null);
 	/** Where foreign text in the result came from. */
@@ -95,6 +98,11 @@ export class CallPart {
 	/** Whether the owner's decision is what it waits for. */
 	get isAsking(): boolean {
 		return this.state === 'waiting' && this.ask !== null && this.ask.isPending;
+	}
+
+	/** Whether the owner's sign-in is what it waits for. */
+	get isSigningIn(): boolean {
+		return this.state === 'waiting' && this.question !== null && this.question.isPending;
 	}
 
 	get canUndo(): boolean {

@@ -12,7 +12,7 @@ import { foldMessages, mergeTurns, prependPage, refuse } from './stored';
 import { ChatTurn } from './turn.svelte';
 
 const PAGE_SIZE = 60;
-const APPROVAL = new Set<string>(['approval_requested', 'approval_resolved']);
+const ASKS = /^(approval|question)_/;
 
 export class ChatSession {
 	readonly key = randomId();
@@ -218,7 +218,7 @@ export class ChatSession {
 			turn.seq = seq;
 			turn.apply(event, Date.now());
 			if (event.type === 'turn_started') this.#accepted(event.session_id, turn);
-			if (APPROVAL.has(event.type)) this.#listener.onApproval(turn);
+			if (ASKS.test(event.type)) this.#listener.onAsked(turn);
 		}
 	}
 

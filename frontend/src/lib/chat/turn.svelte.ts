@@ -75,7 +75,7 @@ export class ChatTurn {
 
 	/** Calls that wait for the owner, in the order they were asked. */
 	get asking(): CallPart[] {
-		return this.isRunning ? this.calls.filter((call) => call.isAsking) : [];
+		return this.isRunning ? this.calls.filter((call) => call.isAsking || call.isSigningIn) : [];
 	}
 
 	/** The answer as Markdown, without reasoning and tools. */

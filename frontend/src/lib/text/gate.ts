@@ -4,6 +4,8 @@ export const gate = {
 	approval: {
 		approve: 'Approve',
 		deciding: 'One moment',
+		preview: 'What this is about',
+		noPreview: (why: string) => `What this is about could not be shown: ${why}`,
 		approveChanged: 'Approve changed',
 		more: 'More ways to approve',
 		scopes: { session: 'Approve for this chat', always: 'Always approve this tool' },

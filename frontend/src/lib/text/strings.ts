@@ -46,6 +46,7 @@ export const strings = {
 		empty: 'Your chats will be listed here.',
 		noHits: (query: string) => `No chat contains “${query}”.`,
 		failed: 'The list of chats could not be updated. Open chats still work.',
+		accounts: 'Accounts',
 		approvals: 'Approvals',
 		pending: (count: number) => `${count} waiting for you`,
 		signOut: 'Sign out',
@@ -111,7 +112,7 @@ export const strings = {
 		attachFailed: 'Not attached: Flotilla is not answering.',
 		drop: 'Drop files to attach them',
 		uploading: 'Sends after upload',
-		waits: 'Waiting for your approval',
+		waits: { approval: 'Waiting for your approval', sign_in: 'Waiting for your sign-in' },
 		waitsKeys: 'Ctrl Alt Enter',
 	},
 
@@ -138,7 +139,8 @@ export const strings = {
 		sources: 'Sources',
 		announce: {
 			started: 'Assistant is answering',
-			waiting: (server: string, tool: string) => `Waiting for your approval: ${server} ${tool}`,
+			approval: (server: string, tool: string) => `Waiting for your approval: ${server} ${tool}`,
+			sign_in: (server: string, tool: string) => `Waiting for your sign-in: ${server} ${tool}`,
 			finished: 'Answer finished',
 			cancelled: 'Answer stopped',
 			failed: 'Answer failed',
@@ -180,7 +182,7 @@ export const strings = {
 		undoCall: (server: string, tool: string) => `Undo ${server} ${tool}`,
 		undoing: 'Undoing',
 		undone: 'Undone',
-		waitsFor: { approval: 'waiting for your approval', answer: 'waiting for your answer' },
+		waitsFor: { approval: 'waiting for your approval', sign_in: 'waiting for your sign-in' },
 	},
 
 	undo: {
