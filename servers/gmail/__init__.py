@@ -1,0 +1,1 @@
+"""Gmail: search, read, organise, draft, and send what the owner approved."""
