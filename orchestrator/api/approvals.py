@@ -30,6 +30,7 @@ from orchestrator.domain.approvals import (
     StandingApproval,
 )
 from orchestrator.domain.ids import new_id
+from orchestrator.domain.previews import Preview
 from orchestrator.domain.times import to_rfc3339, utc_now
 from orchestrator.domain.tools import Effect
 from orchestrator.errors import Forbidden, InvalidRequest, NotFound
@@ -108,6 +109,8 @@ class Ticket(Body):
     level: Annotated[int, Field(ge=0, le=3)]
     effect: Effect | None = None
     reason: Annotated[str, Field(min_length=1, max_length=1_000)]
+    preview: Preview | None = None
+    """What the call would do; null for most tools."""
     account: ShortText | None = None
     undoable: bool = False
     client: ShortText
@@ -259,6 +262,7 @@ def _approval(body: Ticket, principal: Principal, settings: Settings) -> Approva
         level=body.level,
         effect=body.effect,
         reason=body.reason,
+        preview=body.preview,
         undoable=body.undoable,
         client=body.client,
         created_at=to_rfc3339(now),

@@ -5,6 +5,7 @@ It has the name and the files of the effects server, so that what is made for th
 """
 
 import argparse
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic import BaseModel, Field
 from servers.kit.accounts import AccountArgument
 from servers.kit.manifest import Manifest
 from servers.kit.preload import preload
+from servers.kit.previews import Preview, PreviewLine
 from servers.kit.serve import serve, serve_stdio
 from servers.kit.server import FleetServer
 from servers.kit.settings import KitSettings
@@ -51,6 +53,9 @@ MANIFEST = Manifest.model_validate(
             "delete_errand": {
                 "labels": ["write", "destructive"], "level": 2, "capability": "write",
                 "account": "account",
+            },
+            "plan_errand": {
+                "labels": ["write"], "level": 2, "capability": "write", "account": "account",
             },
             "tell_time": {"labels": ["write"], "level": 2},
         },
@@ -117,6 +122,20 @@ def _add_tools(mcp: FleetServer[object], effects: Path) -> None:
         owner = await owner_of(mcp, account, "write")
         note_effect(effects, "delete_errand", errand=errand)
         return Done(account=owner, errand=errand)
+
+    @mcp.fleet_tool
+    async def plan_errand(errand: Text, account: AccountArgument = None) -> Done:
+        """Plan an errand."""
+        owner = await owner_of(mcp, account, "write")
+        note_effect(effects, "plan_errand", errand=errand)
+        return Done(account=owner, errand=errand)
+
+    @mcp.preview_of("plan_errand")
+    async def preview(errand: str, account: str | None = None) -> Preview:
+        if errand == "endless":
+            await asyncio.Event().wait()
+        owner = await owner_of(mcp, account, "write")
+        return Preview(lines=[PreviewLine(name="For", value=owner)], text=f"Fetch {errand}.")
 
     @mcp.fleet_tool
     async def tell_time(to: Text) -> Done:
