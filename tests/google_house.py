@@ -1,8 +1,9 @@
 """A whole house around a fake Google: orchestrator, its three servers, and a model that plans."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ ANNA = "anna@example.org"
 SERVERS = ("gmail", "google_calendar", "google_tasks")
 ZONE = "Europe/Berlin"
 _WAIT_S = 20.0
+_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+_ALL = 'SELECT * FROM "{}"'
 
 
 @dataclass
@@ -45,9 +48,9 @@ class GoogleHouse:
         assert answer.status_code == 200, answer.text
         return asked
 
-    def deny(self, turn: LiveTurn) -> dict[str, Any]:
-        """Deny what a turn asks for; returns what was shown."""
-        asked = turn.wait_for("approval_requested")
+    def deny(self, turn: LiveTurn, number: int = 1) -> dict[str, Any]:
+        """Deny what a turn asks for as its `number`th; returns what was shown."""
+        asked = turn.wait_for("approval_requested", number)
         answer = self.ask("POST", f"/api/approvals/{asked['approval_id']}/deny", {})
         assert answer.status_code == 200, answer.text
         return asked
@@ -81,10 +84,10 @@ class GoogleHouse:
             assert signed_in.status_code == 204, signed_in.text
             yield http
 
-    def sign_in(self, server: str, *capabilities: str) -> None:
-        """Sign in to a server's account as Anna, by pasting the address that Google leads to."""
+    def sign_in(self, server: str, *capabilities: str, account: str = ANNA) -> None:
+        """Sign in to a server's account, by pasting the address that Google leads to."""
         path = f"/api/accounts/{server}/sign-ins"
-        wanted = {"capabilities": list(capabilities), "account": ANNA}
+        wanted = {"capabilities": list(capabilities), "account": account}
         begun = self.ask("POST", path, wanted).json()
         with httpx2.Client(trust_env=False) as http:
             back = http.get(begun["url"]).headers["location"]
@@ -104,6 +107,32 @@ class GoogleHouse:
         """Return how each server is doing."""
         items = self.ask("GET", "/api/mcp/servers").json()["items"]
         return {item["id"]: item["state"] for item in items}
+
+    def secrets(self) -> set[str]:
+        """Return what Google gave, or was given, and nobody else may see."""
+        oauth = self.google.oauth
+        kinds = ("code", "code_verifier", "refresh_token", "client_secret", "token", "state")
+        seen = {one.parameters[k] for one in oauth.requests for k in kinds if k in one.parameters}
+        return {*seen, *oauth._access, *oauth._refresh, oauth.client_secret}
+
+    def left_behind(self) -> dict[str, str]:
+        """Return all that is on the disk or was printed, by file; databases as rows as well."""
+        folder = self.installation.folder
+        found: dict[str, str] = {}
+        for file in folder.rglob("*"):
+            if file.is_file():
+                name = str(file.relative_to(folder))
+                found[name] = file.read_bytes().decode("latin-1")
+                if file.suffix == ".db":
+                    found[f"{name} (rows)"] = _rows(file)
+        assert self.installation.program is not None
+        return {**found, "output": self.installation.program.output}
+
+
+def _rows(file: Path) -> str:
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        tables = [name for (name,) in database.execute(_TABLES)]
+        return "\n".join(str(row) for name in tables for row in database.execute(_ALL.format(name)))
 
 
 def results(turn: LiveTurn) -> list[tuple[str, str | None]]:
