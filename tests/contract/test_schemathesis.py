@@ -16,9 +16,10 @@ CASES_AT_LEAST = 500
 ACCEPTED = ["2xx", "401", "403", "404", "409"]
 # What a schema cannot say: which bytes are a file that is accepted,
 BY_BYTES = {"POST /api/uploads": ["400", "413", "415", "507"]}
-# which endpoints, zones, days, numbers and addresses there are, and what can be called
-# a preset.
+# which endpoints, zones, days, numbers and addresses there are, what can be called a preset,
+# and what a provider puts into an address.
 BY_MEANING = (
+    "POST /api/accounts/{server}/sign-ins/complete",
     "GET /api/models",
     "GET /api/usage",
     "GET /api/usage/export",

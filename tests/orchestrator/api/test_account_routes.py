@@ -296,6 +296,15 @@ def test_an_account_becomes_the_default_and_is_forgotten(house: Door, mail: Acco
     assert audited(house) == [("account_signed_out", "mail", details)]
 
 
+@pytest.mark.parametrize("path", [SIGN_INS, f"{SIGN_INS}/complete"])
+def test_what_is_spelled_out_is_no_account(house: Door, mail: AccountServer, path: str):
+    for method in ("GET", "PATCH", "DELETE"):
+        body = {"is_default": True} if method == "PATCH" else None
+        answer = ask(house, method, path, body)
+        assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    assert mail.requests == []
+
+
 def test_a_token_of_a_server_reaches_no_accounts(house: Door, mail: AccountServer):
     for method, path in (("GET", ACCOUNTS), ("POST", SIGN_INS), ("DELETE", f"{ACCOUNTS}/mail/a")):
         body = {} if method == "POST" else None
