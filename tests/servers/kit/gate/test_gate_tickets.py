@@ -21,10 +21,11 @@ from tests.servers.kit.gate.in_memory import MESSAGE, EffectsInMemory, called, e
 
 # The command line of the fleet, with one server more.
 PROGRAM = """
-import servers.__main__ as command
+import servers.kit.cli.approvals as approvals
+from servers.__main__ import main
 from tests.fakes.effects_server import MANIFEST
-command.load_manifest = lambda name: MANIFEST
-raise SystemExit(command.main())
+approvals.load_manifest = lambda name: MANIFEST
+raise SystemExit(main())
 """
 
 
