@@ -4,7 +4,10 @@ import logging
 import sys
 import time
 
-_TELL_TOO_MUCH = ("httpx2", "httpcore2", "urllib3", "google", "oauthlib", "requests_oauthlib")
+_TELL_TOO_MUCH = (
+    *("httpx2", "httpcore2", "urllib3", "google", "googleapiclient"),
+    *("oauthlib", "requests_oauthlib"),
+)
 """Write whole addresses, in which searches and names are, and some of them tokens."""
 LINE = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s"
 
