@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -256,7 +257,7 @@ def _add_slow_sending(mcp: FleetServer[object], effects: Path) -> None:
         return Sent(message_id=f"message to {to}")
 
 
-def main() -> None:
+def main(make: Callable[[Path], FleetServer[object]] = effects_server) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--effects", type=Path, required=True)
     parser.add_argument("--stdio", action="store_true")
@@ -264,7 +265,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=PORT)
     options = parser.parse_args()
     settings = KitSettings().model_copy(update={"server_port": options.port})
-    mcp = effects_server(options.effects)
+    mcp = make(options.effects)
     if options.stdio:
         serve_stdio(mcp, settings, is_read_only=options.read_only)
         return

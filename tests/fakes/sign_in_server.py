@@ -4,9 +4,7 @@ It has the name and the files of the effects server, so that what is made for th
 `python -m tests.fakes.sign_in_server --effects FILE [--stdio [--read-only]] [--port PORT]`.
 """
 
-import argparse
 import asyncio
-import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -16,12 +14,9 @@ from pydantic import BaseModel, Field
 
 from servers.kit.accounts import AccountArgument
 from servers.kit.manifest import Manifest
-from servers.kit.preload import preload
 from servers.kit.previews import Preview, PreviewLine
-from servers.kit.serve import serve, serve_stdio
 from servers.kit.server import FleetServer
-from servers.kit.settings import KitSettings
-from tests.fakes.effects_server import NAME, PORT, note_effect
+from tests.fakes.effects_server import NAME, PORT, main, note_effect
 
 _SCOPES = "https://www.googleapis.com/auth"
 READ, WRITE = f"{_SCOPES}/tasks.readonly", f"{_SCOPES}/tasks"
@@ -144,21 +139,5 @@ def _add_tools(mcp: FleetServer[object], effects: Path) -> None:
         return Done(account="", errand=to)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--effects", type=Path, required=True)
-    parser.add_argument("--stdio", action="store_true")
-    parser.add_argument("--read-only", action="store_true")
-    parser.add_argument("--port", type=int, default=PORT)
-    options = parser.parse_args()
-    settings = KitSettings().model_copy(update={"server_port": options.port})
-    mcp = sign_in_server(options.effects)
-    if options.stdio:
-        serve_stdio(mcp, settings, is_read_only=options.read_only)
-        return
-    preload()
-    serve(mcp, settings, on_ready=lambda url: print(json.dumps({"url": url}), flush=True))
-
-
 if __name__ == "__main__":
-    main()
+    main(sign_in_server)
