@@ -137,10 +137,10 @@ class SignIns:
         _check_is_for_a_browser(begun.url)
         browser = secrets.token_urlsafe(32)
         key = hash_secret(begun.state)
-        self._forget_old()
         self._pending[key] = _Pending(
             principal, wish, told, hash_secret(browser), time.monotonic() + LIFE_S
         )
+        self._forget_old()
         logger.info("sign_in_began server=%s", wish.server)
         return Begun(begun.url, begun.expires_at, key_of(begun.state), browser)
 
@@ -203,7 +203,7 @@ class SignIns:
         now_s = time.monotonic()
         while self._pending:
             oldest = next(iter(self._pending))
-            if len(self._pending) < MAX_PENDING and self._pending[oldest].ends_at_s > now_s:
+            if len(self._pending) <= MAX_PENDING and self._pending[oldest].ends_at_s > now_s:
                 return
             del self._pending[oldest]
 

@@ -3,12 +3,16 @@
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 
+from orchestrator.api.authenticator import Principal
+from orchestrator.api.sign_ins import SignIns
+from orchestrator.errors import NotFound, SignInUnknown
 from orchestrator.logs import logging_to_files
 from orchestrator.store import questions
 from tests.fakes.account_server import CODE, TOKEN, AccountServer, account, running_accounts
@@ -369,3 +373,43 @@ def test_no_code_no_state_and_no_token_stays_anywhere(
         assert not [secret for secret in secrets if secret.encode() in content], file
     server_token = [file for file in files if TOKEN.encode() in file.read_bytes()]
     assert server_token == [tmp_path / "data" / "tokens" / "mail"]
+
+
+def owner_as(house: Door, login: dict[str, str], **changes: Any) -> Principal:
+    secret = login["Cookie"].partition("=")[2]
+    principal = house.run(house.api.state.authenticator.verify("login", secret))
+    return replace(principal, **changes)
+
+
+def test_another_owner_can_neither_begin_for_a_question_nor_paste(
+    house: Door, mail: AccountServer, login: dict[str, str]
+):
+    sign_ins: SignIns = house.api.state.sign_ins
+    _, question = house.run(house.api.state.database.write(store_question))
+    stranger = owner_as(house, login, owner_id="own_another")
+    begun = begin(house, login)
+    (state,) = mail.waiting
+
+    with pytest.raises(NotFound):
+        house.run(sign_ins.wish_of(stranger, "mail", question.id))
+    with pytest.raises(SignInUnknown):
+        house.run(sign_ins.pasted(stranger, "mail", {"state": state, "code": CODE}))
+    assert relayed(mail) == []
+    assert come_back(house, begun).status == 200
+
+
+@pytest.mark.parametrize(("limit", "value"), [("LIFE_S", 0), ("MAX_PENDING", 1)])
+def test_who_comes_back_too_late_begins_again(
+    house: Door,
+    mail: AccountServer,
+    login: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    value: int,
+):
+    monkeypatch.setattr(f"orchestrator.api.sign_ins.{limit}", value)
+    begun, later = begin(house, login), begin(house, login)
+
+    assert come_back(house, begun).status == 409
+    assert relayed(mail) == []
+    assert come_back(house, later).status == (409 if limit == "LIFE_S" else 200)
