@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,15 +165,27 @@ def google_house(folder: Path, more: Mapping[str, str] | None = None) -> Iterato
             "GOOGLE_CALENDAR_ZONE": ZONE,
             **common,
         }
-        servers = {
-            name: stack.enter_context(running_server(name, data_dir, own)) for name in SERVERS
-        }
+        servers = _started(stack, data_dir, own)
         configs = [_config(name, server) for name, server in servers.items()]
         installation = Installation(folder, model.base_url, MODEL, configs, common, port=port)
         house = GoogleHouse(installation, google, model, servers)
         stack.enter_context(house._clients)
         stack.enter_context(running(installation))
+        house.wait_until(lambda: house.states() == dict.fromkeys(SERVERS, "ready"))
         yield house
+
+
+def _started(stack: ExitStack, data_dir: Path, own: Mapping[str, str]) -> dict[str, ServerProcess]:
+    """Start all servers at once; they are ended at once, too."""
+
+    def start(name: str) -> ServerProcess:
+        return stack.enter_context(running_server(name, data_dir, own))
+
+    with ThreadPoolExecutor(len(SERVERS)) as pool:
+        servers = dict(zip(SERVERS, pool.map(start, SERVERS), strict=True))
+    for server in servers.values():
+        stack.callback(server.process.terminate)
+    return servers
 
 
 def _config(name: str, server: ServerProcess) -> dict[str, object]:

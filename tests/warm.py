@@ -45,7 +45,8 @@ class WarmProcess:
         self._status, status = os.pipe()
         order = {"argv": [module, *arguments], "cwd": str(cwd), "environment": dict(environment)}
         errors = writer if stderr == subprocess.STDOUT else stderr
-        self.pid = _oven().start(order, (writer, errors, status))
+        with _one_order:
+            self.pid = _oven().start(order, (writer, errors, status))
         os.close(writer)
         os.close(status)
         self.stdout = os.fdopen(reader, encoding="utf-8")
@@ -107,6 +108,8 @@ class _Oven:
 
 
 _ovens: dict[int, _Oven] = {}
+_one_order = threading.Lock()
+"""Held from an order to its answer: nothing in an answer says whose it is."""
 
 
 def spawn(
