@@ -131,8 +131,10 @@ def _write_body(message: EmailMessage, markdown: str) -> None:
 def _markdown() -> "MarkdownIt":
     from markdown_it import MarkdownIt  # noqa: PLC0415
 
-    # Raw HTML stays text: a model could hide something in it from whoever approves.
-    return MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table"])
+    # Raw HTML stays text, and pictures links: in either a model could hide something from whoever
+    # approves, or make the reader's program call an address.
+    options = {"html": False, "breaks": True}
+    return MarkdownIt("commonmark", options).enable(["table"]).disable(["image"])
 
 
 def _attach(message: EmailMessage, files: Iterable[File]) -> None:

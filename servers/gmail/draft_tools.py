@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from servers.gmail import drafts
+from servers.gmail.approvals import draft_preview
 from servers.gmail.arguments import (
     Addresses,
     Body,
@@ -19,6 +20,7 @@ from servers.gmail.arguments import (
 from servers.gmail.models import Discarded, Draft, Drafts, DraftState, SentMail
 from servers.gmail.opening import mcp, opened
 from servers.kit.accounts import AccountArgument
+from servers.kit.previews import Preview
 
 
 @mcp.fleet_tool
@@ -123,3 +125,26 @@ async def discard_draft(
     """Delete a draft for good: Gmail has no trash for drafts."""
     client, _ = await opened(account, "write")
     return await drafts.discard_draft(client, draft_id, version)
+
+
+@mcp.preview_of("send_draft")
+async def _before_sending(
+    draft_id: DraftId,
+    version: Version,
+    recipients: list[str],
+    subject: str,
+    account: AccountArgument = None,
+) -> Preview:
+    client, _ = await opened(account, "write")
+    draft = await drafts.draft_to_send(client, draft_id, version, recipients, subject)
+    return draft_preview(draft)
+
+
+@mcp.preview_of("discard_draft")
+async def _before_discarding(
+    draft_id: DraftId, version: Version, account: AccountArgument = None
+) -> Preview:
+    client, _ = await opened(account, "write")
+    draft = await drafts.get_draft(client, draft_id)
+    drafts.check_version(draft, version)
+    return draft_preview(draft)

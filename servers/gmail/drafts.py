@@ -15,22 +15,16 @@ from servers.gmail.client import MAX_MAIL_BYTES, GmailClient, Message
 from servers.gmail.content import Content, content_of
 from servers.gmail.models import Discarded, Draft, DraftRow, Drafts, DraftState, SentMail
 from servers.gmail.parts import Part, all_headers, files_in, headers_of, parts_of
+from servers.gmail.places import cursor_after, place_of
 from servers.gmail.texts import header_text
 from servers.kit.errors import Conflict, InvalidInput, TooLarge, UpstreamError
 from servers.kit.files import FileStore
 from servers.kit.google.errors import OutcomeUnknown
-from servers.kit.paging import decode_cursor, encode_cursor
 
 MAX_FILES_BYTES = 25 * 1024 * 1024
 """What Gmail takes for sending: base64 makes a third more of it."""
 _SHOWN_FILES = 30
 _VERSION_CHARS = 16
-
-
-class _Place(BaseModel):
-    page: str | None
-    limit: int
-    skip: int = 0
 
 
 class Given(BaseModel):
@@ -45,25 +39,21 @@ class Given(BaseModel):
 
 
 async def list_drafts(client: GmailClient, *, limit: int, cursor: str | None, zone: str) -> Drafts:
-    place = decode_cursor(cursor, _Place) if cursor else _Place(page=None, limit=limit)
+    place = place_of(cursor, limit)
     listed = await client.list_drafts(limit=place.limit, page=place.page)
     drafts = reading.messages_in(listed, "drafts")[place.skip :]
     heads = await client.heads([str(one["message"]["id"]) for one in drafts])
     pairs = zip(drafts, heads, strict=True)
     rows = [_row(str(draft["id"]), head, zone) for draft, head in pairs if head is not None]
     fit = fitting(rows, MAX_PAGE_BYTES)
-    following = None
-    if len(fit) < len(rows):
-        position = [str(one["id"]) for one in drafts].index(rows[len(fit)].draft_id)
-        following = place.model_copy(update={"skip": place.skip + position})
-    elif listed.get("nextPageToken"):
-        following = _Place(page=str(listed["nextPageToken"]), limit=place.limit)
+    left_out = rows[len(fit)].draft_id if len(fit) < len(rows) else None
+    ids = [str(one["id"]) for one in drafts]
     return Drafts(
         account=client.account,
         zone=zone,
         items=fit,
-        next_cursor=encode_cursor(following) if following else None,
-        truncated=len(fit) < len(rows),
+        next_cursor=cursor_after(place, listed, ids, left_out),
+        truncated=left_out is not None,
     )
 
 
@@ -113,7 +103,7 @@ async def update_draft(
     client: GmailClient, files: FileStore, draft_id: str, version: str, given: Given
 ) -> DraftState:
     state, _ = await _state(client, draft_id)
-    _check_version(state, version)
+    check_version(state, version)
     change = compose.Change(
         to=None if given.to is None else addresses.recipients(given.to, "to"),
         cc=None if given.cc is None else addresses.recipients(given.cc, "cc"),
@@ -140,17 +130,7 @@ async def send_draft(
     """Sends what was approved, and nothing else. Raises Conflict when the draft is another."""
     draft = await client.draft(draft_id)
     state = _described(client, draft, parts_of(draft["message"]), Content(""))
-    _check_version(state, version)
-    if (
-        set(addresses.bare(recipients)) != set(state.recipients)
-        or subject != state.untrusted_subject
-    ):
-        raise Conflict(
-            "recipients and subject are not those of the draft; nothing was sent. Read it with"
-            " get_draft and give both exactly as they are there."
-        )
-    if not state.recipients:
-        raise InvalidInput("The draft has no recipients: set them with update_draft.")
+    _check_sendable(state, version, recipients, subject)
     notes: list[str] = []
     try:
         sent = await client.send_draft(draft_id)
@@ -170,9 +150,18 @@ async def send_draft(
     )
 
 
+async def draft_to_send(
+    client: GmailClient, draft_id: str, version: str, recipients: Sequence[str], subject: str
+) -> Draft:
+    """The draft that `send_draft` would send with these arguments. Raises as that does."""
+    draft = await get_draft(client, draft_id)
+    _check_sendable(draft, version, recipients, subject)
+    return draft
+
+
 async def discard_draft(client: GmailClient, draft_id: str, version: str) -> Discarded:
     state, _ = await _state(client, draft_id)
-    _check_version(state, version)
+    check_version(state, version)
     await client.delete_draft(draft_id)
     return Discarded(account=client.account, draft_id=draft_id)
 
@@ -270,12 +259,27 @@ def _described(
     )
 
 
-def _check_version(state: DraftState, version: str) -> None:
+def check_version(state: DraftState, version: str) -> None:
+    """Raises Conflict for any version but the one the draft has."""
     if state.version != version:
         raise Conflict(
             "The draft was changed since that version; nothing was done. Read it with get_draft,"
             " and ask the owner if it is still what they want."
         )
+
+
+def _check_sendable(
+    state: DraftState, version: str, recipients: Sequence[str], subject: str
+) -> None:
+    check_version(state, version)
+    is_same = set(addresses.bare(recipients)) == set(state.recipients)
+    if not is_same or subject != state.untrusted_subject:
+        raise Conflict(
+            "recipients and subject are not those of the draft; nothing was sent. Read it with"
+            " get_draft and give both exactly as they are there."
+        )
+    if not state.recipients:
+        raise InvalidInput("The draft has no recipients: set them with update_draft.")
 
 
 async def _found_sent(client: GmailClient, message: Message) -> Message | None:

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from servers.gmail import labels, organising
+from servers.gmail.approvals import change_preview, mails_preview
 from servers.gmail.arguments import (
     Archive,
     Cursor,
@@ -21,6 +22,7 @@ from servers.gmail.arguments import (
 from servers.gmail.models import Changed, DeletedLabel, Labels, OneLabel
 from servers.gmail.opening import mcp, opened
 from servers.kit.accounts import AccountArgument
+from servers.kit.previews import Preview
 
 
 @mcp.fleet_tool
@@ -123,6 +125,42 @@ async def delete_label(label: Label, account: AccountArgument = None) -> Deleted
     old = await labels.own_label(client, label)
     await client.delete_label(old["id"])
     return DeletedLabel(account=client.account, name=old["name"])
+
+
+@mcp.preview_of("trash")
+async def _before_trashing(message_ids: Fifty, account: AccountArgument = None) -> Preview:
+    client, zone = await opened(account, "organise")
+    return Preview(lines=await mails_preview(client, message_ids, zone))
+
+
+@mcp.preview_of("modify")
+async def _before_modifying(
+    message_ids: Few,
+    add_labels: Names = [],  # noqa: B006
+    remove_labels: Names = [],  # noqa: B006
+    archive: bool = False,
+    mark_read: bool | None = None,
+    star: bool | None = None,
+    account: AccountArgument = None,
+) -> Preview:
+    add, remove = _asked(add_labels, remove_labels, archive, mark_read, star)
+    client, zone = await opened(account, "organise")
+    return await change_preview(client, message_ids, add, remove, zone)
+
+
+@mcp.preview_of("modify_many")
+async def _before_modifying_many(
+    message_ids: Many,
+    add_labels: Names = [],  # noqa: B006
+    remove_labels: Names = [],  # noqa: B006
+    archive: bool = False,
+    mark_read: bool | None = None,
+    star: bool | None = None,
+    account: AccountArgument = None,
+) -> Preview:
+    add, remove = _asked(add_labels, remove_labels, archive, mark_read, star)
+    client, zone = await opened(account, "organise")
+    return await change_preview(client, message_ids, add, remove, zone)
 
 
 def _asked(

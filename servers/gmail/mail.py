@@ -11,20 +11,13 @@ from servers.gmail.client import GmailClient, Message
 from servers.gmail.content import content_of
 from servers.gmail.models import FoundMails, Mail, SavedAttachment, Thread, ThreadMail
 from servers.gmail.parts import Part, files_in, headers_of, parts_of
+from servers.gmail.places import cursor_after, place_of
 from servers.kit.errors import InvalidInput, NotFound, TooLarge
 from servers.kit.files import FileStore
 from servers.kit.paging import decode_cursor, encode_cursor
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
 """The largest file that Gmail lets a mail bring."""
-
-
-class _Place(BaseModel):
-    """Where a search goes on: Gmail's page, and how many of it were told already."""
-
-    page: str | None
-    limit: int
-    skip: int = 0
 
 
 class _Before(BaseModel):
@@ -36,7 +29,7 @@ class _Before(BaseModel):
 async def search(
     client: GmailClient, query: str, *, limit: int, cursor: str | None, everywhere: bool, zone: str
 ) -> FoundMails:
-    place = decode_cursor(cursor, _Place) if cursor else _Place(page=None, limit=limit)
+    place = place_of(cursor, limit)
     listed = await client.list_messages(
         query, limit=place.limit, page=place.page, everywhere=everywhere
     )
@@ -47,19 +40,13 @@ async def search(
     names = reading.label_names(labels)
     found = [reading.found_mail(one, names, zone) for one in heads if one is not None]
     fit = fitting(found, MAX_PAGE_BYTES)
-    following = None
-    if len(fit) < len(found):
-        # Those that are gone meanwhile count as told: they are in Gmail's page as well.
-        told = [str(one["id"]) for one in heads if one is not None][len(fit)]
-        following = place.model_copy(update={"skip": place.skip + ids.index(told)})
-    elif listed.get("nextPageToken"):
-        following = _Place(page=str(listed["nextPageToken"]), limit=place.limit)
+    left_out = found[len(fit)].message_id if len(fit) < len(found) else None
     return FoundMails(
         account=client.account,
         zone=zone,
         items=fit,
-        next_cursor=encode_cursor(following) if following else None,
-        truncated=len(fit) < len(found),
+        next_cursor=cursor_after(place, listed, ids, left_out),
+        truncated=left_out is not None,
     )
 
 

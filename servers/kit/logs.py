@@ -6,9 +6,9 @@ import time
 
 _TELL_TOO_MUCH = (
     *("httpx2", "httpcore2", "urllib3", "google", "googleapiclient"),
-    *("oauthlib", "requests_oauthlib"),
+    *("oauthlib", "requests_oauthlib", "fastmcp.server.mixins.mcp_operations"),
 )
-"""Write whole addresses, in which searches and names are, and some of them tokens."""
+"""Write whole addresses, in which searches and names are, some of them tokens, or arguments."""
 LINE = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s"
 
 
