@@ -5,6 +5,7 @@ The orchestrator is `localhost` here and Google `127.0.0.1`, so that they are di
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -33,13 +34,13 @@ def google() -> Iterator[FakeGoogle]:
 def home(google: FakeGoogle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("google")
     (folder / "data").mkdir()
-    key = {"FLOTILLA_VAULT_KEY_FILE": str(folder / "vault.key")}
+    common = {"FLOTILLA_VAULT_KEY_FILE": str(folder / "vault.key"), "FLOTILLA_LOG_LEVEL": "DEBUG"}
     with ExitStack() as stack:
-        environment = {**google.environment, **key}
+        environment = {**google.environment, **common}
         tasks = stack.enter_context(running_server("google_tasks", folder / "data", environment))
         entry = {"id": "google_tasks", "url": tasks.url, "trust": "fleet"}
         entry["token_file"] = "tokens/google_tasks"
-        installation = Installation(folder, "http://127.0.0.1:9", servers=[entry], more=key)
+        installation = Installation(folder, "http://127.0.0.1:9", servers=[entry], more=common)
         yield stack.enter_context(running(installation))
 
 
@@ -64,6 +65,23 @@ def seen_callbacks(page: Page) -> list[Request]:
     callbacks: list[Request] = []
     page.on("request", lambda asked: "/callback?" in asked.url and callbacks.append(asked))
     return callbacks
+
+
+def secrets_of(google: FakeGoogle) -> list[bytes]:
+    """What the provider and the server told each other that nobody else may know."""
+    names = ("state", "code", "code_verifier", "client_secret")
+    found = {
+        seen.parameters[name]
+        for seen in google.oauth.requests
+        for name in names
+        if name in seen.parameters
+    }
+    assert len(found) >= len(names)
+    return [secret.encode() for secret in sorted(found)]
+
+
+def content_of(file: Path) -> bytes:
+    return file.read_bytes() if file.is_file() else b""
 
 
 def accounts(home: Installation) -> Any:
@@ -107,6 +125,9 @@ def test_a_person_signs_in_and_nobody_can_repeat_it(
     page.goto(callback.url)
     expect(page.get_by_role("heading", name="This sign-in cannot be used")).to_be_visible()
     assert google.oauth.count("exchange") == 1
+    for secret in secrets_of(google):
+        held = [file for file in home.folder.rglob("*") if secret in content_of(file)]
+        assert held == [], "logs, databases and all else"
 
 
 def test_who_says_no_at_google_is_told_so(owner: BrowserContext, own_url: str, google: FakeGoogle):
