@@ -1,5 +1,6 @@
 """Tools that organise mail: labels, the trash, and the owner's labels themselves."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -24,6 +25,8 @@ from servers.gmail.opening import mcp, opened
 from servers.kit.accounts import AccountArgument
 from servers.kit.previews import Preview
 
+_Wanted = tuple[list[str], list[str]]
+
 
 @mcp.fleet_tool
 async def modify(
@@ -36,9 +39,8 @@ async def modify(
     account: AccountArgument = None,
 ) -> Changed:
     """Label, archive, star or mark up to 5 mails; modify_many takes more."""
-    client, _ = await opened(account, "organise")
-    add, remove = _asked(add_labels, remove_labels, archive, mark_read, star)
-    return _undoable(await organising.modify(client, message_ids, add, remove))
+    wanted = _asked(add_labels, remove_labels, archive, mark_read, star)
+    return await _modified(message_ids, wanted, account)
 
 
 @mcp.fleet_tool
@@ -52,9 +54,8 @@ async def modify_many(
     account: AccountArgument = None,
 ) -> Changed:
     """The same as modify for up to 100 mails; the owner is asked."""
-    client, _ = await opened(account, "organise")
-    add, remove = _asked(add_labels, remove_labels, archive, mark_read, star)
-    return _undoable(await organising.modify(client, message_ids, add, remove))
+    wanted = _asked(add_labels, remove_labels, archive, mark_read, star)
+    return await _modified(message_ids, wanted, account)
 
 
 @mcp.fleet_tool
@@ -143,9 +144,8 @@ async def _before_modifying(
     star: bool | None = None,
     account: AccountArgument = None,
 ) -> Preview:
-    add, remove = _asked(add_labels, remove_labels, archive, mark_read, star)
-    client, zone = await opened(account, "organise")
-    return await change_preview(client, message_ids, add, remove, zone)
+    wanted = _asked(add_labels, remove_labels, archive, mark_read, star)
+    return await _previewed(message_ids, wanted, account)
 
 
 @mcp.preview_of("modify_many")
@@ -158,14 +158,23 @@ async def _before_modifying_many(
     star: bool | None = None,
     account: AccountArgument = None,
 ) -> Preview:
-    add, remove = _asked(add_labels, remove_labels, archive, mark_read, star)
+    wanted = _asked(add_labels, remove_labels, archive, mark_read, star)
+    return await _previewed(message_ids, wanted, account)
+
+
+async def _modified(message_ids: Sequence[str], wanted: _Wanted, account: str | None) -> Changed:
+    client, _ = await opened(account, "organise")
+    return _undoable(await organising.modify(client, message_ids, *wanted))
+
+
+async def _previewed(message_ids: Sequence[str], wanted: _Wanted, account: str | None) -> Preview:
     client, zone = await opened(account, "organise")
-    return await change_preview(client, message_ids, add, remove, zone)
+    return await change_preview(client, message_ids, *wanted, zone)
 
 
 def _asked(
     add: list[str], remove: list[str], archive: bool, mark_read: bool | None, star: bool | None
-) -> tuple[list[str], list[str]]:
+) -> _Wanted:
     """Labels to add and to remove: Gmail knows nothing else."""
     add, remove = list(add), list(remove)
     if archive:

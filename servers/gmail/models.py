@@ -1,11 +1,23 @@
 """What the tools return. Times are RFC 3339 with their offset, in the zone that `zone` names."""
 
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
 from servers.kit.foreign_text import Link
-from servers.kit.paging import Page
+
+Item = TypeVar("Item")
+
+
+class Rows(BaseModel, Generic[Item]):
+    """One page of a list; `kit/paging.py` has another that knows the errors, and they FastMCP."""
+
+    account: str
+    items: list[Item]
+    next_cursor: str | None = Field(
+        default=None, description="Pass as cursor for the next page; null on the last page."
+    )
+    truncated: bool = Field(default=False, description="Items were left for the next page.")
 
 
 class Address(BaseModel):
@@ -27,8 +39,7 @@ class FoundMail(BaseModel):
     size_bytes: int
 
 
-class FoundMails(Page[FoundMail]):
-    account: str
+class FoundMails(Rows[FoundMail]):
     zone: str
 
 
@@ -122,8 +133,7 @@ class DraftRow(BaseModel):
     untrusted_snippet: str
 
 
-class Drafts(Page[DraftRow]):
-    account: str
+class Drafts(Rows[DraftRow]):
     zone: str
 
 
@@ -186,8 +196,8 @@ class LabelRow(BaseModel):
     total: int | None = None
 
 
-class Labels(Page[LabelRow]):
-    account: str
+class Labels(Rows[LabelRow]):
+    """Labels by name."""
 
 
 class OneLabel(BaseModel):
