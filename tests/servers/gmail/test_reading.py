@@ -167,7 +167,9 @@ async def test_an_offset_beyond_the_end_is_refused(box: Mailbox, call: Call) -> 
         await call("get_message", message_id=mail.id, offset=99)
 
 
-@pytest.mark.parametrize("megabytes", [9, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "megabytes", [9, pytest.param(40, marks=[pytest.mark.long, pytest.mark.timeout(240)])]
+)
 async def test_a_huge_text_is_read_from_its_beginning(
     box: Mailbox, call: Call, megabytes: int
 ) -> None:
