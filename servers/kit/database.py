@@ -32,18 +32,19 @@ class NewerSchema(Exception):
     """The file was written by a later version of this program."""
 
 
-def make_tables(conn: sqlite3.Connection, version: int, tables: Sequence[str]) -> None:
-    """Runs the statements in an empty file, inside the caller's transaction.
+def make_tables(conn: sqlite3.Connection, *versions: Sequence[str]) -> None:
+    """Brings a file, empty or older, to the last version, inside the caller's transaction.
 
-    Raises NewerSchema when the file is ahead of `version`.
+    Each version is the statements that make it from the one before. Raises NewerSchema when the
+    file is ahead of them.
     """
     (found,) = conn.execute("PRAGMA user_version").fetchone()
-    if found > version:
+    if found > len(versions):
         raise NewerSchema(found)
-    if found < version:
-        for statement in tables:
+    for statements in versions[found:]:
+        for statement in statements:
             conn.execute(statement)
-        conn.execute(f"PRAGMA user_version = {version}")
+    conn.execute(f"PRAGMA user_version = {len(versions)}")
 
 
 class Database:

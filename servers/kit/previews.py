@@ -123,14 +123,15 @@ class Previews:
     async def told(self, tool: str, arguments: Mapping[str, Any]) -> str | None:
         """The same as lines for a question to a person; None for a tool without previews.
 
-        Where it cannot be found out, the line says why.
+        While it cannot be found out, the line says why. Raises what the tool itself would raise:
+        nobody should be asked about a call that cannot be made.
         """
         if not self.has(tool):
             return None
         try:
             preview = await self.preview(tool, arguments)
-        except UpstreamError as error:
-            return f"What it would do is not known: {one_line(str(error), MAX_VALUE_CHARS)}"
+        except Unavailable as error:
+            return f"It is not known: {one_line(str(error), MAX_VALUE_CHARS)}"
         lines = [f"{line.name}: {line.value}" for line in preview.lines]
         # Each line behind a bar that no text can fake.
         lines += [f"  | {line}" for line in (preview.text or "").splitlines()]

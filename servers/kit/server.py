@@ -71,7 +71,7 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
             self._accounts = Accounts(self.manifest.name, sign_in, provider)
             self._sign_in_border = SignInBorder(self.manifest, self._accounts)
         border = self._sign_in_border
-        self._gate = Gate(self.manifest, border.check_account if border is not None else None)
+        self._gate = Gate(self.manifest, self._previews, border.check_account if border else None)
         self._own_lifespan = lifespan
         self.is_read_only = False
         """Whether nobody may use more than the tools that read, whatever their token."""

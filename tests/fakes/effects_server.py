@@ -230,7 +230,7 @@ def _add_sending(mcp: FleetServer[object], effects: Path) -> None:
 
     @mcp.preview_of("share_item")
     async def share_item_preview(item_id: ItemId, email: Destination) -> Preview:
-        note_effect(effects, "share_item_preview", item_id=item_id)
+        note_effect(effects.with_name("previews.txt"), "share_item", item_id=item_id)
         if item_id == "gone":
             raise NotFound("There is no item 'gone'.")
         if item_id == "away":

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from servers.kit.database import make_tables
 
-VERSION = 1
 MAX_SIGN_INS = 100
 """As many may be under way; of more, the oldest are forgotten."""
 
@@ -59,7 +58,7 @@ class Row:
 
 def prepare(conn: sqlite3.Connection) -> None:
     """Makes the tables in an empty file. Raises NewerSchema."""
-    make_tables(conn, VERSION, _TABLES)
+    make_tables(conn, _TABLES)
 
 
 def rows(conn: sqlite3.Connection) -> list[Row]:

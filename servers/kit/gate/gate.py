@@ -25,6 +25,7 @@ from servers.kit.gate.permission import AccountCheck
 from servers.kit.gate.ticket_desk import TicketDesk
 from servers.kit.gate.undo import UNDO_META, collect_undo_arguments, undo_meta
 from servers.kit.manifest import Manifest
+from servers.kit.previews import Previews
 from servers.kit.settings import KitSettings, SystemdSettings
 
 logger = logging.getLogger(__name__)
@@ -38,8 +39,14 @@ Ts = TypeVarTuple("Ts")
 class Gate(Middleware):
     """Lets tools run that only look; any other call needs its permission and leaves its trace."""
 
-    def __init__(self, manifest: Manifest, check_account: AccountCheck | None = None) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        previews: Previews,
+        check_account: AccountCheck | None = None,
+    ) -> None:
         self._manifest = manifest
+        self._previews = previews
         self._check_account = check_account
         self._ungated = frozenset(
             name for name, tool in manifest.tools.items() if not tool.is_gated
@@ -106,6 +113,7 @@ class Gate(Middleware):
                     attempts=self._attempts,
                     desk=desk,
                     check_account=self._check_account,
+                    previews=self._previews,
                 )
             try:
                 yield

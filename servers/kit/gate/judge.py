@@ -23,6 +23,7 @@ from servers.kit.gate.permission import (
 from servers.kit.gate.permit import Need, NeedsSignIn, Permit
 from servers.kit.gate.ticket_desk import TicketDesk
 from servers.kit.manifest import Manifest
+from servers.kit.previews import Previews
 
 MAX_ASKED_BYTES = 64 * 1024
 """The most that the arguments of a call may be, as canonical JSON, if somebody is to approve it."""
@@ -41,13 +42,14 @@ class Judge:
         attempts: Attempts,
         desk: TicketDesk,
         check_account: AccountCheck | None,
+        previews: Previews,
     ) -> None:
         self._manifest = manifest
         self._owner = owner
         self._key = key
         self._attempts = attempts
         self._desk = desk
-        self._permissions = Permissions(manifest, ledger, desk, check_account)
+        self._permissions = Permissions(manifest, ledger, desk, check_account, previews)
 
     async def answer(
         self, message: CallToolRequestParams, ctx: Context, run: Run

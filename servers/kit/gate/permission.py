@@ -18,6 +18,7 @@ from servers.kit.gate.permit import Need, Permit
 from servers.kit.gate.ticket_desk import TicketDesk
 from servers.kit.gate.wording import account_in, question
 from servers.kit.manifest import ASKS, Manifest
+from servers.kit.previews import Previews
 
 ALWAYS_ASKS = 3
 
@@ -74,11 +75,13 @@ class Permissions:
         ledger: Ledger,
         desk: TicketDesk,
         check_account: AccountCheck | None,
+        previews: Previews,
     ) -> None:
         self._manifest = manifest
         self._ledger = ledger
         self._desk = desk
         self._check_account = check_account
+        self._previews = previews
 
     async def obtain(
         self,
@@ -104,9 +107,11 @@ class Permissions:
             if asked is not None:
                 return asked
         # What it asked for before may have ended by now: it is told so whatever the account does.
+        arguments, preview = message.arguments or {}, None
         if not await self._desk.knows(call):
             await self._account_works(message)
-        return await self._desk.present(call, need, message.arguments or {})
+            preview = await self._previews.told(call.tool, arguments)
+        return await self._desk.present(call, need, arguments, preview)
 
     async def _account_works(self, message: CallToolRequestParams) -> None:
         if self._check_account is not None:
@@ -115,15 +120,14 @@ class Permissions:
     async def _elicited(
         self, call: Call, need: Need, message: CallToolRequestParams, ctx: Context
     ) -> Permit | Refused | None:
-        text = self._question(call, need, message)
         if elicitation.is_modern(ctx):
             answer = elicitation.answer_in(message)
             if message.request_state is None or answer is None:
-                await self._account_works(message)
+                text = await self._question(call, need, message)
                 state = AskState(call_id=call.call_id).model_dump_json()
                 return elicitation.asking_result(text, state)
         else:
-            await self._account_works(message)
+            text = await self._question(call, need, message)
             if (answer := await elicitation.ask_now(ctx, text)) is None:
                 return None
         if answer.is_approved:
@@ -132,7 +136,8 @@ class Permissions:
         await self._ledger.write(journal.note_refusal, denied, "denied", time.time())
         return refusals.denied(call.call_id, answer.reason)
 
-    def _question(self, call: Call, need: Need, message: CallToolRequestParams) -> str:
+    async def _question(self, call: Call, need: Need, message: CallToolRequestParams) -> str:
+        await self._account_works(message)
         tool = self._manifest.tools[call.tool]
         arguments = message.arguments or {}
         return question(
@@ -142,6 +147,7 @@ class Permissions:
             is_undoable=tool.undo is not None,
             why=need.why,
             account=account_in(arguments, tool),
+            preview=await self._previews.told(call.tool, arguments),
         )
 
 

@@ -4,8 +4,6 @@ import sqlite3
 
 from servers.kit.database import make_tables
 
-VERSION = 1
-
 _TABLES = (
     """CREATE TABLE calls (
         call_id TEXT PRIMARY KEY,
@@ -60,8 +58,9 @@ _TABLES = (
     """CREATE TRIGGER audit_rows_stay BEFORE DELETE ON audit
         BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END""",
 )
+_PREVIEWS = ("ALTER TABLE tickets ADD COLUMN preview TEXT",)
 
 
 def prepare(conn: sqlite3.Connection) -> None:
     """Makes the tables in an empty file. Raises NewerSchema."""
-    make_tables(conn, VERSION, _TABLES)
+    make_tables(conn, _TABLES, _PREVIEWS)

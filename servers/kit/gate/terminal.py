@@ -11,7 +11,7 @@ from typing import TypeVar, TypeVarTuple
 from servers.kit.gate import tickets
 from servers.kit.gate.ledger import Ledger, ledger_file
 from servers.kit.gate.tickets import Ticket, TicketClosed
-from servers.kit.gate.wording import one_line, readable, visible
+from servers.kit.gate.wording import one_line, previewed, readable, visible
 from servers.kit.manifest import Manifest
 from servers.kit.settings import KitSettings
 
@@ -91,6 +91,7 @@ def _described(manifest: Manifest, ticket: Ticket) -> str:
         [
             f"{ticket.ticket_id}: {visible(call.tool)}, asked for by {one_line(call.client)}",
             *readable(ticket.arguments, ALL_CHARS),
+            *previewed(ticket.preview),
             "It can be undone." if is_undoable else "It cannot be undone.",
             f"{ticket.why} It waits until {expires:%Y-%m-%d %H:%M}.",
         ]

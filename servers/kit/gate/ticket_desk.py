@@ -35,14 +35,16 @@ class TicketDesk:
         return await self._ledger.read(tickets.is_open, call.hash)
 
     async def present(
-        self, call: Call, need: Need, arguments: Mapping[str, Any]
+        self, call: Call, need: Need, arguments: Mapping[str, Any], preview: str | None = None
     ) -> Permit | CallToolResult:
         """A permit for what was approved at the terminal, else how things stand.
+
+        `preview` is kept where this is the first time that the call is asked for.
 
         What the owner approved in the orchestrator, that runs; its result is stored here. An end
         is told once, then its ticket is closed.
         """
-        ticket = await self._ledger.write(_open, call, need, dict(arguments))
+        ticket = await self._ledger.write(_open, call, need, dict(arguments), preview)
         if (run := await self._run(ticket)) is not None:
             return run
         note = ""
@@ -134,9 +136,21 @@ class TicketDesk:
         )
 
 
-def _open(conn: sqlite3.Connection, call: Call, need: Need, arguments: Mapping[str, Any]) -> Ticket:
+def _open(
+    conn: sqlite3.Connection,
+    call: Call,
+    need: Need,
+    arguments: Mapping[str, Any],
+    preview: str | None,
+) -> Ticket:
     return tickets.open_ticket(
-        conn, call, arguments, reason=need.reason, why=need.why, now_s=time.time()
+        conn,
+        call,
+        arguments,
+        reason=need.reason,
+        why=need.why,
+        now_s=time.time(),
+        preview=preview,
     )
 
 

@@ -42,10 +42,12 @@ class Ticket:
     approval_id: str | None
     """The orchestrator's id of it, once that knows."""
     approval_url: str | None
+    preview: str | None
+    """What the call would do, in lines for the owner, as it was when it was asked for."""
 
 
 _COLUMNS = """ticket_id, call, arguments, reason, why, state, created_at, expires_at,
-    decided_by, decision_reason, approval_id, approval_url"""
+    decided_by, decision_reason, approval_id, approval_url, preview"""
 _OPEN = "hash = ? AND state <> 'used'"
 
 
@@ -57,6 +59,7 @@ def open_ticket(
     reason: Reason,
     why: str,
     now_s: float,
+    preview: str | None = None,
 ) -> Ticket:
     """The open ticket for exactly this call, made when there is none.
 
@@ -67,7 +70,7 @@ def open_ticket(
     ticket_id = f"ticket_{secrets.token_hex(8)}"
     conn.execute(
         "INSERT INTO tickets (ticket_id, hash, call, arguments, reason, why, state, created_at,"
-        " expires_at) VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?)",
+        " expires_at, preview) VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?)",
         (
             ticket_id,
             call.hash,
@@ -77,6 +80,7 @@ def open_ticket(
             why,
             now_s,
             now_s + LIFE_S,
+            preview,
         ),
     )
     return get(conn, ticket_id)

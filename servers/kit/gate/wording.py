@@ -20,12 +20,19 @@ def question(
     is_undoable: bool,
     why: str,
     account: str | None,
+    preview: str | None,
 ) -> str:
     """The whole of what is decided about: the tool, its arguments, and what cannot be reversed."""
     lines = [f"{server_title}: {title}", *([f"Account: {account}"] if account else [])]
     lines += readable(arguments) or ["No arguments."]
+    lines += previewed(preview)
     lines += ["It can be undone." if is_undoable else "It cannot be undone.", why]
     return "\n".join(lines)
+
+
+def previewed(preview: str | None) -> list[str]:
+    """The lines for what a call would do, where its server could tell."""
+    return [] if preview is None else ["What it would do:", preview]
 
 
 def account_in(arguments: Mapping[str, Any], tool: ToolManifest) -> str | None:

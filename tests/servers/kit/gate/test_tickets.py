@@ -63,6 +63,7 @@ def test_a_ticket_keeps_the_whole_call(conn: sqlite3.Connection) -> None:
         decision_reason=None,
         approval_id=None,
         approval_url=None,
+        preview=None,
     )
     assert isinstance(ticket.call.effect, Effect)
     assert tickets.get(conn, ticket.ticket_id) == ticket
