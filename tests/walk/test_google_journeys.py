@@ -1,7 +1,7 @@
 """A day with Google: the real orchestrator, the three servers of Google, and a strict stand-in."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -37,6 +37,14 @@ def anna(house: GoogleHouse) -> Person:
         if [one["state"] for one in own] != ["ok"]:
             house.sign_in(server, *CAPABILITIES[server])
     return house.google.person(ANNA)
+
+
+@pytest.fixture
+def end_sign_ins(house: GoogleHouse) -> Iterator[Callable[[], None]]:
+    """End all sign-ins of Anna at Google, until the test is over."""
+    yield lambda: house.google.oauth.revoke(ANNA)
+    for server in SERVERS:
+        house.sign_in(server, *CAPABILITIES[server])
 
 
 def today(hour: int, days: int = 0) -> str:
@@ -191,13 +199,13 @@ def test_newsletters_are_cleaned_up_after_approval_and_come_back(
 
 
 def test_a_sign_in_that_ends_is_repaired_once_and_the_turn_goes_on(
-    house: GoogleHouse, anna: Person
+    house: GoogleHouse, anna: Person, end_sign_ins: Callable[[], None]
 ) -> None:
     anna.mail.receive("Dora <dora@example.org>", "Keys", "They are under the mat.")
 
     def plan() -> Any:
         [found] = yield [("gmail__search", {"query": "from:dora"})]
-        house.google.oauth.revoke(ANNA)
+        end_sign_ins()
         message_id = found["items"][0]["message_id"]
         [mail] = yield [("gmail__get_message", {"message_id": message_id})]
         [again] = yield [("gmail__search", {"query": "from:dora"})]
@@ -210,11 +218,34 @@ def test_a_sign_in_that_ends_is_repaired_once_and_the_turn_goes_on(
         page = browser.get(asked["url"])
         assert "Signed in as" in page.text
     turn.finish()
-    for server in SERVERS:  # Google ended all sign-ins, which the others have not seen yet.
-        house.sign_in(server, *CAPABILITIES[server])
     assert said(turn) == "They are under the mat. 1"
     assert results(turn) == [("done", None)] * 3
     assert [one["answer"] for one in turn.all_of("question_answered")] == ["done"]
+
+
+def test_what_was_approved_runs_after_a_sign_in_without_being_asked_again(
+    house: GoogleHouse, anna: Person, end_sign_ins: Callable[[], None]
+) -> None:
+    subject = "Approved once"
+
+    def plan() -> Any:
+        letter = {"to": ["bo@example.org"], "subject": subject, "body_markdown": "Hi"}
+        [draft] = yield [("gmail__create_draft", letter)]
+        sending = {name: draft[name] for name in ("draft_id", "version", "recipients")}
+        [sent] = yield [("gmail__send_draft", {**sending, "subject": subject})]
+        return f"Sent as {sent['message_id']}."
+
+    turn = house.follow("Write to Bo once more.", plan)
+    turn.wait_for("approval_requested")
+    end_sign_ins()
+    house.approve(turn)
+    asked = turn.wait_for("question_asked")
+    with house.browser() as browser:
+        browser.get(asked["url"])
+    turn.finish()
+    [out] = [one for one in house.google.sent if one.subject == subject]
+    assert said(turn) == f"Sent as {out.id}."
+    assert len(turn.all_of("approval_requested")) == 1
 
 
 def test_more_is_permitted_when_a_call_needs_it(house: GoogleHouse, anna: Person) -> None:
