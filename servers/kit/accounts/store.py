@@ -83,10 +83,6 @@ class AccountStore:
         )
         return Held(row, tokens)
 
-    def check_sealing(self) -> None:
-        """Makes the key when there is none. Raises VaultUnusable."""
-        self._vault.seal(_SIGN_IN, "", {})
-
     async def renew(self, seen: Row, tokens: Tokens) -> bool:
         """Keeps new tokens; False when the account changed since it was seen. Durable."""
         secret = self._sealed(seen.account, tokens)
