@@ -143,9 +143,9 @@ class CalendarAccount:
     async def insert(
         self, calendar_id: str, body: Resource, *, notify: Notify = "none"
     ) -> Resource:
-        """A new event with the id in `body`; made once, however often it is sent.
+        """The event with the id in `body`; made once, however often it is sent.
 
-        Raises Conflict when there is, or was, an event of this id that is not this one.
+        One that was there already is returned as it is. Raises Conflict when it was deleted since.
         """
         request = self._events.insert(
             calendarId=calendar_id,
@@ -157,14 +157,11 @@ class CalendarAccount:
             return await self._google.execute(request, may_repeat=True)
         except (Conflict, OutcomeUnknown) as error:
             try:
-                found = await self.event(calendar_id, body["id"])
+                return await self.event(calendar_id, body["id"])
             except NotFound:
                 if isinstance(error, Conflict):
                     raise Conflict("This event was made before, and deleted since.") from error
                 raise Unavailable("Google did not answer; the event was not made.") from error
-            if isinstance(error, Conflict) and not _has(found, body):
-                raise
-            return found
 
     async def patch(
         self,
@@ -189,7 +186,7 @@ class CalendarAccount:
             found = await self.event(calendar_id, event["id"])
             if found["etag"] == event["etag"]:
                 raise Unavailable("Google did not answer; nothing was changed.") from error
-            if not _has(found, body):
+            if not is_as(found, body):
                 raise
             return found
 
@@ -203,6 +200,14 @@ class CalendarAccount:
             await self._google.execute(request, may_repeat=True)
         except NotFound:
             return
+        except OutcomeUnknown as error:
+            try:
+                found = await self.event(calendar_id, event["id"])
+            except NotFound:
+                return
+            if found["etag"] == event["etag"]:
+                raise Unavailable("Google did not answer; nothing was deleted.") from error
+            raise
 
     async def move(self, calendar_id: str, event: Resource, to_calendar: str) -> Resource:
         """The event in another calendar."""
@@ -236,7 +241,7 @@ def check_version(event: Mapping[str, Any], etag: str) -> None:
         )
 
 
-def _has(event: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+def is_as(event: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
     """Whether an event is as a write wanted it, in what the vendor does not reword."""
     for name in ("summary", "description", "location", "recurrence", "transparency"):
         if name in body and (event.get(name) or None) != (body[name] or None):

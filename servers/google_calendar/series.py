@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from servers.google_calendar.booking import event_id_of
 from servers.google_calendar.changes import Changes, planned_times, series_body
-from servers.google_calendar.client import CalendarAccount, Notify, Resource
+from servers.google_calendar.client import CalendarAccount, Notify, Resource, is_as
 from servers.google_calendar.events import Event, times_of
 from servers.google_calendar.recurrence import Recurrence, checked, read_recurrence
 from servers.google_calendar.times import Point, clock_of, moment_of, point_in, rfc3339, vendor_time
@@ -115,20 +115,20 @@ async def carry_out(
 async def _inserted(
     calendar: CalendarAccount, calendar_id: str, series: Resource, body: Resource, notify: Notify
 ) -> Resource:
-    start = str(body["start"])
     for attempt in range(_ATTEMPTS):
         # It follows from the version of the old series: as long as that is not ended, the new one
         # has the same id.
         new_id = event_id_of(calendar.name, calendar_id, series["id"], series["etag"], str(attempt))
         try:
-            return await calendar.insert(calendar_id, {**body, "id": new_id}, notify=notify)
+            new = await calendar.insert(calendar_id, {**body, "id": new_id}, notify=notify)
         except Conflict:
-            found = await calendar.event_or_deleted(calendar_id, new_id)
-            if found.get("status") != "cancelled":
-                return await calendar.patch(calendar_id, found, body, notify=notify)
-    raise Conflict(
-        f"The series from {start[:60]} on was made and deleted several times: look again."
-    )
+            # Taken back before, when the old series could not be ended.
+            continue
+        if is_as(new, body):
+            return new
+        # Of an earlier call that was cut off, with other changes.
+        return await calendar.patch(calendar_id, new, body, notify=notify)
+    raise Conflict("This split was made and taken back several times: look at the series again.")
 
 
 async def _taken_back(
