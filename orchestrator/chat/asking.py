@@ -39,7 +39,7 @@ class Asking(Watching[Approval]):
         open_round: OpenRound | None = None,
     ) -> None:
         """Ask in this turn; `open_round` holds what was asked before a restart."""
-        super().__init__()
+        super().__init__(open_round.approvals if open_round else {})
         self._owner_id = owner_id
         self._turn = turn
         self._log = log
@@ -47,18 +47,13 @@ class Asking(Watching[Approval]):
         self._previews = previews
         self._lifetime = timedelta(hours=lifetime_h)
         self._taint = list(taint)
-        self._asked = dict(open_round.approvals) if open_round else {}
         self._told = open_round.told if open_round else frozenset[str]()
         self._to_preview: dict[str, ToolDefinition] = {}
-
-    def asks_about(self, call: PlannedCall) -> bool:
-        """Return whether the call may only run once the owner has decided."""
-        return call.id in self._asked
 
     def ask(self, call: PlannedCall, tool: ToolDefinition, reason: str) -> list[Approval]:
         """Add the event that asks, and return the row that the next commit must `store`.
 
-        Where its server has to say first what the call would do, `watch` sees to both.
+        Where its server has to say first what the call would do, watching sees to both.
         """
         account = call.request.arguments.get(tool.account_argument or "")
         now = utc_now()
@@ -95,34 +90,23 @@ class Asking(Watching[Approval]):
         for approval in asked:
             approvals.insert(conn, self._owner_id, approval)
 
-    def watch(self) -> None:
-        """Wait from now on for the decisions about all that was stored."""
-        new = [a for a in self._asked.values() if not self._is_watched(a.id)]
-        self._inbox.note(a for a in new if a.id not in self._to_preview)
-        for approval in new:
-            tool = self._to_preview.pop(approval.id, None)
-            end = self._decided(approval.id) if tool is None else self._shown(approval, tool)
-            self._begin(approval.id, end)
+    async def _ended(self, row: Approval) -> Approval:
+        tool = self._to_preview.pop(row.id, None)
+        if tool is not None:
+            await self._ask_with_preview(row, tool)
+        self._inbox.note([row])
+        decided = await self._inbox.wait(self._owner_id, row.id)
+        if row.id not in self._told:
+            # At once, and not when its call is due: other tabs show what is still to decide.
+            self._log.emit(resolved(decided))
+        return decided
 
-    async def decision_about(self, call: PlannedCall) -> Approval:
-        """Return the approval once it is not pending any more."""
-        return await self._end_of(self._asked[call.id].id)
-
-    async def _shown(self, approval: Approval, tool: ToolDefinition) -> Approval:
-        """Ask with a preview; after a crash before that, the call is judged anew."""
+    async def _ask_with_preview(self, approval: Approval, tool: ToolDefinition) -> None:
+        """Ask once its server told what it would do; after a crash before, it is judged anew."""
         preview = await self._previews.preview(tool, approval.arguments)
         asked = approval.model_copy(update={"preview": preview})
         self._log.add(_requested(asked))
         await self._log.commit(lambda conn: self.store(conn, [asked]))
-        self._inbox.note([asked])
-        return await self._decided(asked.id)
-
-    async def _decided(self, approval_id: str) -> Approval:
-        decided = await self._inbox.wait(self._owner_id, approval_id)
-        if approval_id not in self._told:
-            # At once, and not when its call is due: other tabs show what is still to decide.
-            self._log.emit(resolved(decided))
-        return decided
 
 
 def resolved(approval: Approval) -> ApprovalResolved:

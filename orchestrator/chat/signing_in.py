@@ -72,20 +72,15 @@ class SignIns(Watching[Question]):
         open_round: OpenRound | None = None,
     ) -> None:
         """Ask in this turn; `open_round` holds what was asked before a restart."""
-        super().__init__()
+        before = open_round.questions if open_round else ()
+        super().__init__({question.tool_call_id: question for question in before})
         self._owner_id = owner_id
         self._turn = turn
         self._log = log
         self._desk = desk
         self._lifetime = timedelta(hours=lifetime_h)
-        before = open_round.questions if open_round else ()
-        self._asked = {question.tool_call_id: question for question in before}
         self._times = Counter(question.tool_call_id for question in before)
         self._told = open_round.told if open_round else frozenset[str]()
-
-    def asks_about(self, call: PlannedCall) -> bool:
-        """Return whether the call may only run once somebody has signed in."""
-        return call.id in self._asked
 
     def may_ask(self, call: PlannedCall) -> bool:
         """Return whether the owner may be asked about this call (once more)."""
@@ -121,20 +116,10 @@ class SignIns(Watching[Question]):
         """Store what was asked, in the transaction that stores why."""
         questions.insert(conn, self._owner_id, question)
 
-    def watch(self) -> None:
-        """Wait from now on for the answers to all that was stored."""
-        new = [q for q in self._asked.values() if not self._is_watched(q.id)]
-        self._desk.note(q for q in new if q.state == "pending")
-        for question in new:
-            self._begin(question.id, self._answered(question.id))
-
-    async def answer_about(self, call: PlannedCall) -> Question:
-        """Return the question once it is not pending any more."""
-        return await self._end_of(self._asked[call.id].id)
-
-    async def _answered(self, question_id: str) -> Question:
-        question = await self._desk.wait(self._owner_id, question_id)
-        if question_id not in self._told:
+    async def _ended(self, row: Question) -> Question:
+        self._desk.note([row])
+        question = await self._desk.wait(self._owner_id, row.id)
+        if row.id not in self._told:
             self._log.emit(answered(question))
         return question
 

@@ -138,12 +138,12 @@ class ToolRound:
     ) -> ToolResult | None:
         """Wait for all that was asked about a call; return its end if it may not run."""
         if self._asking.asks_about(call):
-            approval = await self._asking.decision_about(call)
+            approval = await self._asking.end_about(call)
             if approval.state != "approved":
                 return refused_by_owner(approval)
             approvals[call.id] = approval
         if self._sign_ins.asks_about(call):
-            question = await self._sign_ins.answer_about(call)
+            question = await self._sign_ins.end_about(call)
             if question.state != "done":
                 return not_signed_in(question)
         return None
@@ -209,8 +209,8 @@ class ToolRound:
             wait(conn)
 
         await self._log.commit(store)
-        self._asking.watch()
-        self._sign_ins.watch()
+        self._asking.watch(call.id)
+        self._sign_ins.watch(call.id)
 
     def _asked(self, call: PlannedCall, wanted: Ask | SignInNeeded) -> Callable[[Connection], None]:
         """Add the event that asks, and have the call run next; return what stores the question."""

@@ -1,23 +1,30 @@
-"""Waits, beside the calls of a round, for what others decide about them."""
+"""What calls of a round wait for: asked for once each, awaited in the background."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
-Row = TypeVar("Row")
+from orchestrator.approvals.waiters import Pending
+from orchestrator.chat.planned_call import PlannedCall
+
+Row = TypeVar("Row", bound=Pending)
 
 
 class Watching(Generic[Row]):
-    """One task for each row that is awaited; use it as a context manager around the round."""
+    """Knows the newest row of each call; use it as a context manager around the round."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: Mapping[str, Row]) -> None:
+        """`asked` has, by call id, what was asked before a restart."""
+        self._asked = dict(asked)
         self._group = asyncio.TaskGroup()
         self._ends: dict[str, asyncio.Task[Row]] = {}
 
     async def __aenter__(self) -> Self:
+        """Watch what was asked by now, all of which is stored."""
         await self._group.__aenter__()
-        self.watch()
+        for call_id in self._asked:
+            self.watch(call_id)
         return self
 
     async def __aexit__(
@@ -28,15 +35,19 @@ class Watching(Generic[Row]):
     ) -> None:
         await self._group.__aexit__(kind, error, trace)
 
-    def watch(self) -> None:
-        """Wait from now on for the ends of all that was asked."""
+    def asks_about(self, call: PlannedCall) -> bool:
+        """Return whether the call may only run once the owner has done something."""
+        return call.id in self._asked
+
+    def watch(self, call_id: str) -> None:
+        """Wait from now on for the end of what was asked about a call, and is stored."""
+        row = self._asked.get(call_id)
+        if row is not None and row.id not in self._ends:
+            self._ends[row.id] = self._group.create_task(self._ended(row))
+
+    async def end_about(self, call: PlannedCall) -> Row:
+        """Return what was asked about the call, once it is not pending any more."""
+        return await self._ends[self._asked[call.id].id]
+
+    async def _ended(self, row: Row) -> Row:
         raise NotImplementedError
-
-    def _is_watched(self, row_id: str) -> bool:
-        return row_id in self._ends
-
-    def _begin(self, row_id: str, end: Coroutine[Any, Any, Row]) -> None:
-        self._ends[row_id] = self._group.create_task(end)
-
-    async def _end_of(self, row_id: str) -> Row:
-        return await self._ends[row_id]

@@ -24,7 +24,6 @@ from tests.orchestrator.chat.stream import Event, types
 from tests.orchestrator.chat.test_waiting import crashed
 
 READ = Call("effects__read_errand", {"errand": "milk"})
-BREAD = Call("effects__read_errand", {"errand": "bread"})
 SEND = Call("effects__send_errand", {"errand": "milk", "to": "bo@example.org"})
 SENT = {"errand": "milk", "to": "bo@example.org"}
 
@@ -141,18 +140,21 @@ async def test_a_sign_in_elsewhere_is_seen(
 async def test_one_sign_in_answers_all_calls_that_need_it(
     chat: Chat, fake: FakeOpenRouter, errands: SignInServer
 ) -> None:
-    again = Call("effects__read_errand", {"errand": "eggs"})
-    fake.script(calls(READ, BREAD, again), text("All."))
+    reads = [Call("effects__read_errand", {"errand": f"errand {n}"}) for n in range(8)]
+    fake.script(calls(*reads), text("All."))
     turn = await chat.send("What shall I fetch?")
-    found = await asked(chat, turn.id, 3)
-    assert len({event["tool_call_id"] for event in found}) == 3
+    found = await asked(chat, turn.id, len(reads))
+    assert len({event["tool_call_id"] for event in found}) == len(reads)
     await sign_in(chat, errands, "read")
     events = await chat.events(turn.id)
-    assert answers(events) == ["done"] * 3
-    assert [record.state for record in await chat.calls(turn.id)] == ["done"] * 3
+    assert answers(events) == ["done"] * len(reads)
+    records = await chat.calls(turn.id)
+    assert [record.structured["errand"] for record in records] == [
+        f"errand {n}" for n in range(len(reads))
+    ]
     assert [event["status"] for event in events if event.type == "tool_call_finished"] == [
         "done"
-    ] * 3
+    ] * len(reads)
 
 
 async def test_a_sign_in_that_permits_too_little_answers_nothing(
