@@ -248,7 +248,7 @@ async def _read(
         return None
     except FlotillaError as error:
         return _unavailable(aggregator, status, str(error))
-    await questions.signed_in(principal.owner_id, status.id, told.accounts)
+    await questions.seen(principal.owner_id, status.id, told.accounts)
     return ServerAccounts(
         server=status.id,
         title=status.title,

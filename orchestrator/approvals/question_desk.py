@@ -93,6 +93,13 @@ class QuestionDesk:
         for other in self._others:
             await other.signed_in(owner_id, server, accounts)
 
+    async def seen(self, owner_id: str, server: str, accounts: Iterable[Account]) -> None:
+        """Do as `signed_in`, except that a full disk leaves it for the next look."""
+        try:
+            await self.signed_in(owner_id, server, accounts)
+        except StorageFull:
+            logger.warning("questions_not_answered server=%s reason=disk_full", server)
+
     async def keep(self) -> Never:
         """Expire what is due, and see sign-ins that nobody told of, for ever.
 
@@ -137,7 +144,7 @@ class QuestionDesk:
         except FlotillaError as error:
             logger.info("accounts_not_seen server=%s error=%s", server, error)
             return
-        await self.signed_in(owner_id, server, found.accounts)
+        await self.seen(owner_id, server, found.accounts)
 
 
 def _satisfies(accounts: Iterable[Account], question: Question) -> bool:

@@ -14,7 +14,7 @@ from orchestrator.background import running
 from orchestrator.domain.accounts import Account, ServerAccounts
 from orchestrator.domain.questions import Question
 from orchestrator.domain.times import to_rfc3339, utc_now
-from orchestrator.errors import Conflict, NotFound, ServerUnavailable
+from orchestrator.errors import Conflict, NotFound, ServerUnavailable, StorageFull
 from orchestrator.store import questions
 from orchestrator.store.database import Database
 from tests.orchestrator.store.test_questions import store_question
@@ -157,6 +157,26 @@ async def test_looks_become_rare_and_frequent_again_when_somebody_wants_to_see(
         assert seen[-1] == pytest.approx(question_desk.LONGEST_PAUSE_S, abs=0.1)
         await desk.newest(owner_id, limit=10)
         assert min(await more(2)) < 1
+
+
+async def test_a_full_disk_leaves_an_answer_for_the_next_look(
+    database: Database, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner_id, question = await kept(database)
+    server.accounts = (account(),)
+    answer, refused = questions.answer, 0
+
+    def full_twice(*of: Any) -> list[Question]:
+        nonlocal refused
+        if refused < 2:
+            refused += 1
+            raise StorageFull("The disk is full.")
+        return answer(*of)
+
+    monkeypatch.setattr(questions, "answer", full_twice)
+    async with asyncio.timeout(10), opened(database, server) as desk:
+        assert (await desk.wait(owner_id, question.id)).state == "done"
+    assert refused == 2
 
 
 async def test_a_question_expires_at_its_deadline(database: Database, server: Server) -> None:
