@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.google import FakeGoogle
 from tests.fakes.openrouter import running_fake
 from tests.fakes.sign_in import ANNA, SignInServer, running_sign_in
-from tests.gated_house import MODEL, GatedHouse
+from tests.gated_house import MODEL, GatedHouse, raw_call
 from tests.installation import Installation, free_port, running
 
 pytestmark = pytest.mark.fault
@@ -127,3 +127,12 @@ def test_a_temporary_chat_waits_for_a_sign_in_like_any_other(house: SignInHouse)
     assert house.approve(approval["approval_id"]).status_code == 200
     again.finish()
     assert [effect.tool for effect in house.effects.effects()] == ["add_errand", "delete_errand"]
+
+
+def test_what_another_program_asks_for_shows_its_preview_in_the_inbox(house: SignInHouse) -> None:
+    house.effects.sign_in("write")
+    raw_call(house.effects, "plan_errand", {"errand": "milk"})
+    house.wait_until(lambda: bool(house.pending()))
+    (approval,) = house.pending()
+    assert (approval["origin"], approval["client"] != "web chat") == ("client", True)
+    assert "Fetch milk." in approval["preview"]["text"]

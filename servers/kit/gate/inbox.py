@@ -12,6 +12,7 @@ from servers.kit.gate.tickets import Ticket
 from servers.kit.gate.wording import account_in
 from servers.kit.manifest import Manifest
 from servers.kit.orchestrator import Orchestrator
+from servers.kit.previews import MAX_TEXT_CHARS
 from servers.kit.settings import KitSettings
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,8 @@ class Inbox:
             "client": call.client,
             "expires_at": _rfc3339(ticket.expires_at),
         }
+        if ticket.preview is not None:
+            body["preview"] = {"text": ticket.preview[:MAX_TEXT_CHARS]}
         return await self._ask("POST", _APPROVALS, body)
 
     async def look_up(self, approval_id: str) -> Approval | None:
