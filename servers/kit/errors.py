@@ -12,7 +12,7 @@ UpstreamError          the call could not be done; the text is one sentence for 
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from fastmcp.exceptions import ToolError
@@ -91,6 +91,10 @@ def reported_to_model(function: Callable[P, R]) -> Callable[P, R]:
                 return function(*args, **kwargs)
             except UpstreamError as error:
                 raise ToolError(str(error)) from error
+            except ExceptionGroup as group:
+                if (error := deliberate_in(group)) is None:
+                    raise
+                raise ToolError(str(error)) from error
 
         return call
     awaitable = cast("Callable[P, Awaitable[Any]]", function)
@@ -101,8 +105,32 @@ def reported_to_model(function: Callable[P, R]) -> Callable[P, R]:
             return await awaitable(*args, **kwargs)
         except UpstreamError as error:
             raise ToolError(str(error)) from error
+        except ExceptionGroup as group:
+            if (error := deliberate_in(group)) is None:
+                raise
+            raise ToolError(str(error)) from error
 
     return cast("Callable[P, R]", call_async)
+
+
+def deliberate_in(group: ExceptionGroup[Exception]) -> UpstreamError | None:
+    """What to tell of tasks that failed together; None when one of them broke otherwise.
+
+    A missing sign-in comes first: it is the one that can be mended.
+    """
+    deliberate, others = group.split(UpstreamError)
+    if deliberate is None or others is not None:
+        return None
+    errors = list(_leaves(deliberate))
+    return next((error for error in errors if isinstance(error, SignInRequired)), errors[0])
+
+
+def _leaves(group: ExceptionGroup[UpstreamError]) -> Iterator[UpstreamError]:
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 def argument_errors(tool: str, known: list[str], error: ValidationError) -> str:

@@ -19,6 +19,7 @@ from servers.kit.errors import (
     Unavailable,
     UpstreamError,
     argument_errors,
+    deliberate_in,
 )
 from servers.kit.gate.wording import one_line, visible
 
@@ -89,7 +90,12 @@ class Previews:
 
         @functools.wraps(function)
         async def preview(*args: Any, **kwargs: Any) -> Preview:
-            return await function(*args, **kwargs)
+            try:
+                return await function(*args, **kwargs)
+            except ExceptionGroup as group:
+                if (error := deliberate_in(group)) is None:
+                    raise
+                raise error from group
 
         # For a docstring fastmcp would load a parser of 4 MB.
         preview.__doc__ = None

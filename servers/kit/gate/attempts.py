@@ -174,14 +174,17 @@ def _begin(
 async def _ended(call: Call, run: Run) -> Ended | SignInRequired:
     """Runs the tool; whatever it raises becomes a result that says what is known.
 
-    Only of a missing sign-in nothing is kept.
+    Only of a missing sign-in nothing is kept, unless something was done before it was missed.
     """
-    begin_call(call.call_id)
+    current = begin_call(call.call_id)
     try:
         result = await run()
     except ToolError as error:
         if isinstance(error.__cause__, SignInRequired):
-            return error.__cause__
+            if not current.has_acted:
+                return error.__cause__
+            logger.warning("sign_in_missed_after_effect call_id=%s", call.call_id)
+            return "unknown", refusals.unknown(call.call_id)
         # FastMCP masks what nobody raised on purpose: a fault, perhaps after the effect.
         if isinstance(error.__cause__, UpstreamError | None):
             return "failed", _failure(call, str(error))

@@ -1,13 +1,26 @@
 """Which call a tool runs for: what upstreams call an idempotency key can be made from its id."""
 
 from contextvars import ContextVar
+from dataclasses import dataclass
 
-_call_id: ContextVar[str] = ContextVar("current_call_id")
+
+@dataclass(slots=True)
+class CurrentCall:
+    """A gated call that runs; shared by all tasks and threads that it starts."""
+
+    call_id: str
+    has_acted: bool = False
+    """Whether it changed something by now that would be changed twice if it ran again."""
 
 
-def begin_call(call_id: str) -> None:
+_current: ContextVar[CurrentCall] = ContextVar("current_call")
+
+
+def begin_call(call_id: str) -> CurrentCall:
     """From now on, in this task and the threads it starts, this call runs."""
-    _call_id.set(call_id)
+    call = CurrentCall(call_id)
+    _current.set(call)
+    return call
 
 
 def current_call_id() -> str:
@@ -17,6 +30,13 @@ def current_call_id() -> str:
     outside a gated call.
     """
     try:
-        return _call_id.get()
+        return _current.get().call_id
     except LookupError as error:
         raise RuntimeError("only a tool that writes has a call id, while it runs") from error
+
+
+def note_acted() -> None:
+    """Notes that the call that runs here, if any, must not simply run again from its beginning."""
+    call = _current.get(None)
+    if call is not None:
+        call.has_acted = True

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from servers.kit.errors import TooLarge, Unavailable, UpstreamError
+from servers.kit.gate.current import note_acted
 from servers.kit.google.bearer import Bearer
 from servers.kit.google.errors import OutcomeUnknown, Refusal
 
@@ -53,6 +54,9 @@ class Sender:
                     f"{self._request.methodId} was sent, and its answer was lost"
                 ) from error
             raise
+        finally:
+            if self._may_have_acted and not self._may_repeat:
+                note_acted()
 
     async def _sent(self, take: Callable[[httpx2.Response], Awaitable[Taken]]) -> Taken:
         patience = _Patience()

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from servers.kit.errors import SignInRequired
+from servers.kit.gate.current import note_acted
 from servers.kit.gate.ledger import LedgerUnavailable
+from tests.fakes import sign_in_server
 from tests.fakes.google import FakeGoogle
 from tests.fakes.sign_in import ANNA
 from tests.servers.kit.accounts.errands import SENT, Errands, Person, made
@@ -43,6 +46,61 @@ async def test_a_withdrawn_call_keeps_its_id_and_its_grant(
     [row] = await errands.audit()
     assert (row["call_id"], row["decision"], row["outcome"]) == ("call_1", "approved", "done")
     assert await errands.broken_row() is None
+
+
+async def test_a_sign_in_that_parallel_requests_miss_is_asked_for(
+    errands: Errands, google: FakeGoogle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner_of = sign_in_server.owner_of
+
+    async def twice(*of: Any) -> str:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(owner_of(*of)) for _ in range(2)]
+        return tasks[0].result()
+
+    monkeypatch.setattr(sign_in_server, "owner_of", twice)
+    await errands.sign_in("write")
+    google.oauth.revoke(ANNA)
+    meta = errands.granted("send_errand", SENT)
+    async with errands.client() as client:
+        read = await made(client, "read_errand", {"errand": "milk"})
+        refused = await client.call_tool("send_errand", SENT, raise_on_error=False, meta=meta)
+        record = await errands.record("call_1")
+        await errands.sign_in("write")
+        done = await client.call_tool("send_errand", SENT, meta=meta)
+
+    assert refused.structured_content is not None
+    assert done.structured_content is not None
+    assert read["error"]["code"] == "sign_in_required"
+    assert refused.structured_content["error"]["code"] == "sign_in_required"
+    assert record["state"] == "absent"
+    assert done.structured_content["errand"] == SENT["errand"]
+    assert len(errands.effects()) == 1
+
+
+async def test_a_call_that_misses_its_sign_in_after_an_effect_is_not_made_again(
+    errands: Errands, google: FakeGoogle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_effect = sign_in_server.note_effect
+
+    def interrupted(*of: Any, **arguments: Any) -> None:
+        note_effect(*of, **arguments)
+        note_acted()
+        raise SignInRequired("It ended.", reason="ended", capability="write", account=ANNA)
+
+    monkeypatch.setattr(sign_in_server, "note_effect", interrupted)
+    await errands.sign_in("write")
+    meta = errands.granted("send_errand", SENT)
+    async with errands.client() as client:
+        first = await client.call_tool("send_errand", SENT, raise_on_error=False, meta=meta)
+        again = await client.call_tool("send_errand", SENT, raise_on_error=False, meta=meta)
+
+    for answer in (first, again):
+        assert answer.structured_content is not None
+        assert answer.structured_content["error"]["code"] == "outcome_unknown"
+    assert len(errands.effects()) == 1
+    [row] = await errands.audit()
+    assert (row["call_id"], row["outcome"]) == ("call_1", "unknown")
 
 
 async def test_everybody_who_waits_for_a_withdrawn_call_is_told(

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from servers.kit.errors import (
     TooLarge,
     Unavailable,
 )
+from servers.kit.gate.current import begin_call
 from servers.kit.google import api as google_api
 from servers.kit.google.api import GoogleApi
 from servers.kit.google.errors import OutcomeUnknown
@@ -344,3 +346,22 @@ async def test_googles_own_client_never_sends(api: GoogleApi) -> None:
 
     with pytest.raises(RuntimeError, match="not by Google's client"):
         request.execute()
+
+
+@pytest.mark.parametrize("fault", [None, {"status": 500}, {"cut": True}, {"status": 400}])
+async def test_a_call_knows_that_it_may_not_run_twice_any_more(
+    api: GoogleApi, accounts: Accounts, google: FakeGoogle, fault: dict[str, Any] | None
+) -> None:
+    await sign_in(accounts, "organise")
+    account = await api.account(None, "organise")
+    call = begin_call("call_1")
+    messages = account.service.users().messages()
+    mail = google.person(ANNA).mail.receive()
+    await account.execute(messages.get(userId="me", id=mail.id))
+    await account.execute(messages.trash(userId="me", id=mail.id), may_repeat=True)
+    assert not call.has_acted
+    if fault is not None:
+        google.faults.next(CREATE, **fault)
+    with suppress(InvalidInput, OutcomeUnknown):
+        await account.execute(label(account.service))
+    assert call.has_acted is (fault != {"status": 400})
