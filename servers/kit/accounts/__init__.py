@@ -2,15 +2,22 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeAlias, TypeVar
 
 from pydantic import Field
 
-from servers.kit.accounts.models import AccessToken, Account, Forgotten, SignInBegun
-from servers.kit.accounts.provider import NotConfigured, Provider, SignInEnded
+from servers.kit.accounts.models import (
+    AccessToken,
+    Account,
+    Forgotten,
+    SignInBegun,
+    SignInDenied,
+)
+from servers.kit.accounts.provider import NotConfigured, Provider, SignInEnded, SignInRefused
 from servers.kit.accounts.renewal import DRAIN_S, Renewal
 from servers.kit.accounts.sign_ins import SignIns
 from servers.kit.accounts.standing import Standing, named
@@ -35,6 +42,7 @@ REVOKE_LIMIT_S = 15
 AccountArgument = Annotated[
     str | None, Field(max_length=254, description="Account; without: the default.")
 ]
+Waited: TypeAlias = Literal["ready", "in_vain", "late"]
 R = TypeVar("R")
 
 
@@ -54,6 +62,7 @@ class Accounts:
         self._standing: Standing
         self._renewal: Renewal
         self._sign_ins: SignIns
+        self._refused_at_s = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def use_settings(self, settings: KitSettings, systemd: SystemdSettings) -> None:
@@ -114,17 +123,22 @@ class Accounts:
         return await self._fresh(held, capability, refused=token.token)
 
     async def wait_until_ready(
-        self, account: str | None, capability: str, timeout_s: float
-    ) -> bool:
-        """Whether `check` passes before the time is over, also by what another process does."""
+        self, account: str | None, capability: str, timeout_s: float, *, since_s: float
+    ) -> Waited:
+        """Waits until `check` passes, also by what another process does.
+
+        `in_vain` when a person came back from the provider after `since_s`, in seconds since the
+        epoch, and it does not pass all the same: they said no, permitted too little, or chose
+        another account.
+        """
         try:
             async with asyncio.timeout(timeout_s):
                 # Another process may be the one that notes it.
-                while not await self._is_ready(account, capability):  # noqa: ASYNC110
+                while (found := await self._found(account, capability, since_s)) is None:  # noqa: ASYNC110
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
-            return False
-        return True
+            return "late"
+        return found
 
     async def listed(self) -> list[Account]:
         """The default account first. Raises Unavailable."""
@@ -154,7 +168,11 @@ class Accounts:
         tried again. Runs to its end even when the caller is cancelled.
         """
         store = self._opened()
-        account = await self._kept(self._sign_ins.complete(state, code))
+        try:
+            account = await self._kept(self._sign_ins.complete(state, code))
+        except SignInRefused:
+            self._refused_at_s = time.time()
+            raise
         if (row := await store.row(account)) is None:
             raise NotFound(f"{account} was signed out again meanwhile.")
         return self._standing.described(row)
@@ -162,7 +180,11 @@ class Accounts:
     async def deny(self, *, state: str, error: str, description: str | None = None) -> NoReturn:
         """Ends a sign-in that came back with an error. Raises SignInUnknown, else SignInDenied."""
         self._opened()
-        await self._sign_ins.deny(state, error, description)
+        try:
+            await self._sign_ins.deny(state, error, description)
+        except SignInDenied:
+            self._refused_at_s = time.time()
+            raise
 
     async def make_default(self, account: str) -> Account:
         """Uses this account where none is named. Raises NotFound and Unavailable."""
@@ -222,12 +244,17 @@ class Accounts:
     async def _row(self, account: str) -> Row:
         return named(await self._opened().rows(), account.strip().lower())
 
-    async def _is_ready(self, account: str | None, capability: str) -> bool:
+    async def _found(
+        self, account: str | None, capability: str, since_s: float
+    ) -> Literal["ready", "in_vain"] | None:
+        # Read first: who signs in after that is not blamed for what was checked before.
+        rows = await self._opened().rows()
         try:
             await self.check(account, capability)
         except (SignInRequired, NotFound):
-            return False
-        return True
+            came_back_at_s = [self._refused_at_s, *(row.signed_in_at for row in rows)]
+            return "in_vain" if max(came_back_at_s) > since_s else None
+        return "ready"
 
     async def _kept(self, work: Coroutine[Any, Any, R]) -> R:
         task = asyncio.create_task(work)

@@ -1,5 +1,6 @@
 """Turns a missing sign-in into a question to the right person, or into an error that helps."""
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -9,7 +10,7 @@ from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import ToolResult
 from mcp.types import CallToolRequestParams
 
-from servers.kit.accounts import Accounts, asking
+from servers.kit.accounts import Accounts, Waited, asking
 from servers.kit.accounts.addresses import SignInAddresses
 from servers.kit.accounts.asking import AskedNow, Question
 from servers.kit.accounts.provider import NotConfigured
@@ -38,6 +39,8 @@ class SignInBorder(Middleware):
         self._manifest = manifest
         self._accounts = accounts
         self._addresses = SignInAddresses(manifest.name, accounts)
+        self._asked_at_s: dict[str, float] = {}
+        """By capability: when a person was last sent to sign in."""
 
     def use_settings(self, settings: KitSettings) -> None:
         """Says which orchestrator the server belongs to."""
@@ -94,22 +97,31 @@ class SignInBorder(Middleware):
         if call_meta_of(ctx).caller_asks:
             url = self._addresses.at_orchestrator(needed.capability, needed.account)
             return self._refused(needed, state, "Nothing was done.", url)
+        waited: Waited | None = None
         if answer is None:
             url = await self._addresses.address(needed.capability, needed.account)
             question = Question(f"{self._manifest.title}: {needed}", url)
             if asking.can_open(ctx) and questions_left > 0:
+                self._asked_at_s[needed.capability] = time.time()
                 if is_modern(ctx):
                     return asking.asking_result(question, state and state.model_dump_json())
                 asked = AskedNow(ctx, question)
-                if (answer := await asked.answer()) and await self._waited(needed, ctx):
+                answer = await asked.answer()
+                waited = await self._waited(needed, ctx) if answer else None
+                if waited == "ready":
                     await asked.close()
-                    return None
-        elif answer and await self._waited(needed, ctx):
+        elif answer:
+            waited = await self._waited(needed, ctx)
+        if waited == "ready":
             return None
-        return await self._not_signed_in(needed, state, answer)
+        return await self._not_signed_in(needed, state, answer, waited)
 
     async def _not_signed_in(
-        self, needed: SignInRequired, state: AskState | None, answer: bool | None
+        self,
+        needed: SignInRequired,
+        state: AskState | None,
+        answer: bool | None,
+        waited: Waited | None,
     ) -> ToolResult:
         if answer is False:
             text = (
@@ -117,21 +129,29 @@ class SignInBorder(Middleware):
             )
             return self._refused(needed, state, text, None)
         url = await self._addresses.address(needed.capability, needed.account)
-        late = f"Nobody did within {PATIENCE_S / 60:.0f} minutes. " if answer else ""
-        text = f"{late}Nothing was done. Sign in at {url} and make exactly this call again then."
+        why = ""
+        if waited == "late":
+            why = f"Nobody did within {PATIENCE_S / 60:.0f} minutes. "
+        elif waited == "in_vain":
+            why = "The person came back without permitting it, or with another account. "
+        text = f"{why}Nothing was done. Sign in at {url} and make exactly this call again then."
         return self._refused(needed, state, text, url)
 
-    async def _waited(self, needed: SignInRequired, ctx: Context) -> bool:
-        """Whether the sign-in was completed, here or in another process, in time."""
+    async def _waited(self, needed: SignInRequired, ctx: Context) -> Waited:
+        """How the sign-in went that a person was sent to, here or in another process."""
         text = f"Waiting for the sign-in to {self._accounts.provider.title}."
+        since_s = self._asked_at_s.get(needed.capability, time.time())
         waited_s = 0.0
         while waited_s < PATIENCE_S:
             await ctx.report_progress(waited_s, PATIENCE_S, text)
             step_s = min(PROGRESS_EVERY_S, PATIENCE_S - waited_s)
-            if await self._accounts.wait_until_ready(needed.account, needed.capability, step_s):
-                return True
+            waited = await self._accounts.wait_until_ready(
+                needed.account, needed.capability, step_s, since_s=since_s
+            )
+            if waited != "late":
+                return waited
             waited_s += step_s
-        return False
+        return "late"
 
     def _refused(
         self, needed: SignInRequired, state: AskState | None, text: str, url: str | None

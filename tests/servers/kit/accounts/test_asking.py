@@ -138,16 +138,35 @@ async def test_more_rights_are_asked_for_when_they_are_needed(
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_person_who_permits_too_little_is_not_asked_for_ever(
-    errands: Errands, google: FakeGoogle, mode: Mode, monkeypatch: pytest.MonkeyPatch
+    errands: Errands, google: FakeGoogle, mode: Mode
 ) -> None:
-    monkeypatch.setattr(border, "PATIENCE_S", 0.01)
     google.oauth.unticked = {"https://www.googleapis.com/auth/tasks"}
     person = Person()
-    async with errands.client(person, mode) as client:
+    async with asyncio.timeout(20), errands.client(person, mode) as client:
         error = (await made(client, "add_errand", {"errand": "milk"}))["error"]
 
     assert (error["code"], person.asked) == ("sign_in_required", ["url"])
+    assert "came back without permitting it" in error["message"]
     assert errands.effects() == []
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_who_says_no_or_is_somebody_else_is_not_waited_for(
+    errands: Errands, google: FakeGoogle, mode: Mode
+) -> None:
+    await errands.sign_in("write")
+    google.oauth.revoke(ANNA)
+    person = Person()
+    async with asyncio.timeout(20), errands.client(person, mode) as client:
+        google.oauth.chosen = "bo@example.org"
+        other = (await made(client, "read_errand", {"errand": "milk", "account": ANNA}))["error"]
+        google.oauth.is_denied = True
+        no = (await made(client, "read_errand", {"errand": "milk", "account": ANNA}))["error"]
+
+    assert person.asked == ["url", "url"]
+    for error in (other, no):
+        assert (error["code"], error["account"]) == ("sign_in_required", ANNA)
+        assert "came back without permitting it, or with another account" in error["message"]
 
 
 async def test_what_the_owner_has_to_set_first_is_said(

@@ -157,7 +157,7 @@ async def test_a_browser_that_leaves_does_not_lose_the_sign_in(
     coming_back.cancel()
     toy.held_up.set()
 
-    assert await accounts.wait_until_ready(None, "read", 10)
+    assert await accounts.wait_until_ready(None, "read", 10, since_s=0) == "ready"
     with pytest.raises(asyncio.CancelledError):
         await coming_back
 
@@ -278,12 +278,15 @@ async def test_without_a_client_id_the_owner_reads_what_to_set(
 async def test_waiting_ends_when_the_sign_in_does_or_the_time(
     accounts: Accounts, desk: Desk
 ) -> None:
-    assert not await accounts.wait_until_ready(None, "read", 0.01)
-    waiting = asyncio.create_task(accounts.wait_until_ready(None, "read", 20))
+    begun_s = time.time()
+    assert await accounts.wait_until_ready(None, "read", 0.01, since_s=begun_s) == "late"
+    waiting = asyncio.create_task(accounts.wait_until_ready(None, "read", 20, since_s=begun_s))
     async with desk.opened() as elsewhere:
         await signed_in(elsewhere)
 
-    assert await waiting
+    assert await waiting == "ready"
+    assert await accounts.wait_until_ready(None, "write", 20, since_s=begun_s) == "in_vain"
+    assert await accounts.wait_until_ready(None, "write", 0.01, since_s=time.time()) == "late"
 
 
 async def test_an_account_with_an_end_says_when_and_ends_then(
