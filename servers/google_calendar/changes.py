@@ -48,6 +48,10 @@ class Changes:
     def is_empty(self) -> bool:
         return all(value is None for value in astuple(self))
 
+    @property
+    def moves_occurrences(self) -> bool:
+        return any(value is not None for value in (self.start, self.end, self.recurrence))
+
     def fields(self) -> Resource:
         """What is the same for one event and for a series; an empty text clears a field."""
         found: Resource = plain_fields(

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from servers.google_calendar import writing
-from servers.google_calendar.changes import Changes, series_body, single_body
+from servers.google_calendar.changes import Changes, single_body
 from servers.google_calendar.client import CalendarAccount, CalendarClient
 from servers.google_calendar.events import summary_of
 from servers.google_calendar.models import EventSummary
-from servers.google_calendar.series import later_occurrences, split_of
+from servers.google_calendar.series import body_of_all, later_occurrences, split_of
 from servers.kit.previews import Preview, PreviewLine
 from servers.kit.server import FleetServer
 
@@ -93,7 +93,7 @@ async def _consequences(
     if not target.whole.get("recurrence"):
         single_body(target.event, changes, zone)
         return []
-    _, notes = series_body(target.whole, target.event, changes, zone)
+    _, notes = await body_of_all(calendar, target.calendar_id, target.whole, target.event, changes)
     return [_line("Note", note) for note in notes]
 
 

@@ -73,11 +73,33 @@ def split_of(
     body = {**base, **patch}
     _check_tail(tail, body)
     if lost := _exceptional(series, later, split, zone):
-        notes.append(
-            "Occurrences that had changes of their own are as the series now:"
-            f" {', '.join(lost[:_MAX_TOLD])}{', ...' if len(lost) > _MAX_TOLD else ''}."
-        )
+        notes.append(_lost_note("are as the series now", lost))
     return Split(old_lines, body, notes)
+
+
+async def body_of_all(
+    calendar: CalendarAccount,
+    calendar_id: str,
+    series: Event,
+    occurrence: Event,
+    changes: Changes,
+) -> tuple[Resource, list[str]]:
+    """The patch of a whole series, and what is lost by it. Raises InvalidInput.
+
+    Occurrences that were deleted singly are known to the vendor by their old times: EXDATE keeps
+    them deleted at the new ones.
+    """
+    zone = await calendar.zone()
+    if not changes.moves_occurrences:
+        return series_body(series, occurrence, changes, zone)
+    start, _ = times_of(series, zone)
+    found = await later_occurrences(calendar, calendar_id, series, series)
+    whole = read_recurrence(series["recurrence"], start).without(_deleted(found, start, zone))
+    kept = {**series, "recurrence": whole.lines()}
+    body, notes = series_body(kept, occurrence, changes, zone)
+    if lost := _exceptional(series, found, start, zone):
+        notes.append(_lost_note("may have lost them", lost))
+    return body, notes
 
 
 async def later_occurrences(
@@ -167,6 +189,12 @@ def _exceptional(series: Event, later: Sequence[Event], split: Point, zone: Zone
             or any(one.get(name) != series.get(name) for name in _ITS_OWN)
         )
     ]
+
+
+def _lost_note(what: str, lost: Sequence[str]) -> str:
+    more = ", ..." if len(lost) > _MAX_TOLD else ""
+    told = ", ".join(lost[:_MAX_TOLD])
+    return f"Occurrences that had changes of their own {what}: {told}{more}."
 
 
 def _check_tail(tail: Recurrence, body: Event) -> None:

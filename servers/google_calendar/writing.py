@@ -4,11 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from servers.google_calendar.changes import Changes, series_body, single_body, undo_of
+from servers.google_calendar.changes import Changes, single_body, undo_of
 from servers.google_calendar.client import CalendarAccount, Notify, Resource, check_version
 from servers.google_calendar.events import attendees_of, myself_in, others_of, summary_of
 from servers.google_calendar.models import Changed, Deleted
-from servers.google_calendar.series import carry_out, ended_before, later_occurrences, split_of
+from servers.google_calendar.series import (
+    body_of_all,
+    carry_out,
+    ended_before,
+    later_occurrences,
+    split_of,
+)
 from servers.kit.errors import Conflict, InvalidInput
 
 Scope = Literal["this", "following", "all"]
@@ -98,7 +104,9 @@ async def update(
             done = await _changed(calendar, target, new, [*notes, *split.notes], notify)
             return done, {"event_id": None}
     if target.whole.get("recurrence"):
-        body, notes = series_body(target.whole, target.event, changes, zone)
+        body, notes = await body_of_all(
+            calendar, target.calendar_id, target.whole, target.event, changes
+        )
     else:
         body, notes = single_body(target.event, changes, zone), []
     changed = await calendar.patch(

@@ -68,6 +68,24 @@ async def test_all_of_a_series_moves_by_as_much_as_the_one_and_back(
     ]  # fmt: skip
 
 
+async def test_an_occurrence_that_was_deleted_stays_deleted_when_the_series_moves(
+    call: Call, calendar: Any, gym: dict[str, Any]
+) -> None:
+    await call("delete_event", **seen(occurrence(calendar, gym, 1)))
+    special = occurrence(calendar, gym, 3)
+    calendar.primary.keep({**special, "summary": "Sauna"})
+
+    done = await call(
+        "update_event", **seen(occurrence(calendar, gym, 0)), start="2026-10-05T09:00", scope="all"
+    )
+
+    assert "2026-10-12T09:00:00+02:00" not in starts(calendar, gym["id"])
+    assert starts(calendar, gym["id"])[:2] == [
+        "2026-10-05T09:00:00+02:00", "2026-10-19T09:00:00+02:00"
+    ]  # fmt: skip
+    assert "2026-11-02T07:00:00+01:00" in done["notes"][0]
+
+
 async def test_another_rule_brings_no_deleted_occurrence_back(
     call: Call, calendar: Any, gym: dict[str, Any]
 ) -> None:
