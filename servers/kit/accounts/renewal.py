@@ -79,7 +79,10 @@ class Renewal:
         if _is_fresh(held, refused):
             return held
         tokens = await self._asked(held)
+        # Even what cannot be used for long: the refresh token may be another by now.
         await self._store_tokens(row, tokens)
+        if tokens.expires_at - time.time() < MARGIN_S:
+            raise Unavailable(f"{self._provider.title} gave a token that ends at once.")
         return await self._renewed_alone(account, None)
 
     async def _asked(self, held: Held) -> Tokens:
@@ -96,8 +99,6 @@ class Renewal:
             raise NotAllowed(str(error)) from error
         except TimeoutError as error:
             raise Unavailable(f"{self._provider.title} does not answer.") from error
-        if tokens.expires_at - time.time() < MARGIN_S:
-            raise Unavailable(f"{self._provider.title} gave a token that ends at once.")
         return tokens
 
     async def _store_tokens(self, row: Row, tokens: Tokens) -> None:

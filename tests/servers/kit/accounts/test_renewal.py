@@ -144,6 +144,9 @@ async def test_tokens_that_end_at_once_do_not_make_it_ask_for_ever(
     with pytest.raises(Unavailable, match="ends at once"):
         await ended.access(None, "read")
     assert len(toy.refreshed) == 1
+    toy.life_s = 3600
+    await ended.access(None, "read")
+    assert toy.refreshed[1] == "SECRET-refresh-2"  # what came with it had replaced the first
 
 
 async def test_a_sign_in_during_a_renewal_is_not_overwritten(
