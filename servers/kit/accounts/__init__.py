@@ -122,6 +122,19 @@ class Accounts:
         held = await self._held(token.account, capability)
         return await self._fresh(held, capability, refused=token.token)
 
+    async def note_ended(self, token: AccessToken, why: str) -> None:
+        """Notes that the provider refused a token that it had only just given.
+
+        From now on the account needs a sign-in, unless it has another token by now.
+        """
+        store = self._opened()
+        row = await store.row(token.account)
+        try:
+            if row is not None and store.opened(row).tokens.access_token == token.token:
+                await store.end(row, why)
+        except SecretUnreadable:
+            return  # It needs a sign-in anyway.
+
     async def wait_until_ready(
         self, account: str | None, capability: str, timeout_s: float, *, since_s: float
     ) -> Waited:

@@ -21,3 +21,8 @@ class Bearer:
         async with self._renewing:
             if self.token is refused:
                 self.token = await self._accounts.renewed(refused, self.capability)
+
+    async def give_up(self, refused: AccessToken) -> None:
+        """Notes that Google refused a renewed token: the account must not be told to work."""
+        why = "Google does not accept the sign-in any more."
+        await self._accounts.note_ended(refused, why)

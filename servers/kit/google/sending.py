@@ -75,6 +75,8 @@ class Sender:
                     was_renewed = True
                     await self._bearer.renew(token)
                     continue
+                if answer.status == 401:
+                    await self._bearer.give_up(token)
                 self._may_have_acted |= answer.status >= 500
                 failure = answer.error(self._bearer.account, self._bearer.capability)
                 may_repeat = answer.did_not_act or (answer.is_passing and self._may_repeat)

@@ -102,6 +102,26 @@ async def test_a_sign_in_that_ended_in_the_middle_asks_for_another(
     assert (caught.value.reason, caught.value.account) == ("ended", ANNA)
 
 
+async def test_an_account_whose_new_token_is_refused_is_not_told_to_work(
+    api: GoogleApi, accounts: Accounts, google: FakeGoogle
+) -> None:
+    await sign_in(accounts)
+    account = await api.account(None, "read")
+    google.faults.next(FIND, status=401, times=2)
+
+    with pytest.raises(SignInRequired) as caught:
+        await account.execute(account.service.users().labels().list(userId="me"))
+    assert caught.value.reason == "ended"
+    [told] = await accounts.listed()
+    assert (told.state, told.problem) == (
+        "needs_sign_in",
+        "Google does not accept the sign-in any more.",
+    )
+    await sign_in(accounts)
+    account = await api.account(None, "read")
+    assert await account.execute(account.service.users().labels().list(userId="me"))
+
+
 async def test_a_token_that_permits_too_little_asks_for_more(
     api: GoogleApi, accounts: Accounts
 ) -> None:
