@@ -3,7 +3,8 @@
 The orchestrator is `localhost` here and Google `127.0.0.1`, so that they are different sites.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,12 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
+from tests.e2e.chat_page import ChatPage
 from tests.e2e.conftest import sign_in_link
+from tests.e2e.test_looks import AXE, RUN_AXE, SIGHTS
 from tests.fakes.google import FakeGoogle
+from tests.fakes.openrouter import SCRIPT_MODEL, FakeOpenRouter
+from tests.fakes.openrouter_rounds import Call, calls, text
 from tests.installation import Installation, running
 from tests.servers.kit.process import running_server
 
@@ -31,7 +36,9 @@ def google() -> Iterator[FakeGoogle]:
 
 
 @pytest.fixture(scope="module")
-def home(google: FakeGoogle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def home(
+    google: FakeGoogle, shared_model: FakeOpenRouter, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("google")
     (folder / "data").mkdir()
     common = {"FLOTILLA_VAULT_KEY_FILE": str(folder / "vault.key"), "FLOTILLA_LOG_LEVEL": "DEBUG"}
@@ -40,8 +47,19 @@ def home(google: FakeGoogle, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         tasks = stack.enter_context(running_server("google_tasks", folder / "data", environment))
         entry = {"id": "google_tasks", "url": tasks.url, "trust": "fleet"}
         entry["token_file"] = "tokens/google_tasks"
-        installation = Installation(folder, "http://127.0.0.1:9", servers=[entry], more=common)
+        entry["title"] = "Google Tasks"
+        installation = Installation(
+            folder, shared_model.base_url, model=SCRIPT_MODEL, servers=[entry], more=common
+        )
         yield stack.enter_context(running(installation))
+
+
+@pytest.fixture(autouse=True)
+def nobody_signed_in(home: Installation) -> None:
+    for account in accounts(home)["accounts"]:
+        with httpx2.Client(base_url=home.url, headers=home.bearer, trust_env=False) as client:
+            gone = client.delete(f"/api/accounts/google_tasks/{account['account']}")
+            assert gone.status_code == 200, gone.text
 
 
 @pytest.fixture
@@ -59,6 +77,22 @@ def owner(browser: Browser, home: Installation, own_url: str) -> Iterator[Browse
     page.close()
     yield context
     context.close()
+
+
+@pytest.fixture
+def open_place(owner: BrowserContext, own_url: str) -> Callable[[str, dict[str, Any]], ChatPage]:
+    """Opens a page of the owner's as somebody with such a device sees it."""
+    state = owner.storage_state()
+
+    def open_one(path: str, sight: dict[str, Any]) -> ChatPage:
+        browser = owner.browser
+        assert browser is not None
+        context = browser.new_context(storage_state=state, **sight)
+        page = ChatPage(context.new_page(), own_url)
+        page.page.goto(own_url + path)
+        return page
+
+    return open_one
 
 
 def seen_callbacks(page: Page) -> list[Request]:
@@ -176,3 +210,93 @@ def test_a_link_on_another_page_needs_a_click_here(
 
     page.get_by_role("link", name="Go on").click()
     expect(page.get_by_role("link", name="Continue")).to_be_visible()
+
+
+def test_a_call_waits_for_a_sign_in_and_the_answer_goes_on(
+    open_place: Any, google: FakeGoogle, model: FakeOpenRouter
+):
+    google.oauth.chosen = ANNA
+    lists = Call("google_tasks__list_lists", {})
+    model.script(calls(lists, lists), text("You have one list."))
+    chat = open_place("/", {})
+    chat.say("Which lists do I have?")
+    card = chat.page.get_by_role("region", name="Sign in to Google", exact=True)
+    expect(card).to_have_count(1, timeout=15_000)
+    expect(chat.turns.last).to_have_attribute("aria-busy", "false")
+    button = re.compile("^Waiting for your sign-in")
+    expect(chat.page.get_by_role("button", name=button)).to_be_visible()
+    chat.page.reload()
+    with chat.page.expect_popup() as opened:
+        card.get_by_role("link", name="Sign in").click()
+    opened.value.get_by_role("link", name="Continue").click()
+    expect(opened.value.get_by_role("heading", name=f"Signed in as {ANNA}")).to_be_visible()
+
+    expect(chat.page.get_by_text("You have one list.")).to_be_visible()
+    expect(card).to_have_count(0)
+    expect(chat.button("google_tasks list_lists done")).to_have_count(2)
+    assert chat.faults == []
+    chat.page.context.close()
+
+
+def test_who_does_not_want_to_sign_in_says_so_in_the_card(open_place: Any, model: FakeOpenRouter):
+    model.script(calls(Call("google_tasks__list_lists", {})), text("Then I cannot look."))
+    chat = open_place("/", {})
+    chat.say("Which lists do I have?")
+    chat.button("Not now").click()
+    expect(chat.page.get_by_text("Then I cannot look.")).to_be_visible(timeout=15_000)
+    expect(chat.button("google_tasks list_lists denied")).to_be_visible()
+    assert chat.faults == []
+    chat.page.context.close()
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_accounts_are_shown_and_can_be_left(
+    open_place: Any, home: Installation, google: FakeGoogle, sight: str
+):
+    google.oauth.chosen, google.oauth.is_testing = ANNA, True
+    place = open_place("/accounts", SIGHTS[sight])
+    expect(place.page.get_by_text("Nobody is signed in.")).to_be_visible()
+    place.evaluate(AXE.read_text())
+    assert place.evaluate(RUN_AXE) == []
+    with place.page.expect_popup() as opened:
+        place.page.get_by_role("link", name="Sign in to Google Tasks").click()
+    opened.value.get_by_role("link", name="Continue").click()
+    expect(opened.value.get_by_role("heading", name=f"Signed in as {ANNA}")).to_be_visible()
+    opened.value.close()
+    place.page.reload()
+    expect(place.page.get_by_text(ANNA)).to_be_visible()
+    expect(place.page.get_by_text("Works until")).to_be_visible()
+    place.evaluate(AXE.read_text())
+    assert place.evaluate(RUN_AXE) == []
+    width = place.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert width <= 0, "nothing is wider than the page"
+
+    place.button(f"Sign out {ANNA}").click()
+    place.page.get_by_role("main").get_by_role("button", name="Sign out").click()
+    expect(place.page.get_by_text("Nobody is signed in.")).to_be_visible()
+    assert accounts(home)["accounts"] == []
+    assert place.faults == []
+    place.page.context.close()
+
+
+def test_an_address_is_pasted_where_the_last_page_does_not_open(
+    open_place: Any, owner: BrowserContext, own_url: str, google: FakeGoogle
+):
+    google.oauth.chosen = ANNA
+    elsewhere = owner.new_page()
+    elsewhere.goto(f"{own_url}/oauth/google_tasks/start")
+    led_to: list[str] = []
+    callback = "**/oauth/google_tasks/callback?*"
+    elsewhere.route(callback, lambda route: (led_to.append(route.request.url), route.abort()))
+    elsewhere.get_by_role("link", name="Continue").click()
+    place = open_place("/accounts", {})
+    place.page.get_by_text("Signed in on another device").click()
+    field = place.page.get_by_label("Address of the last page")
+    field.fill("https://example.org/")
+    place.button("Finish signing in").click()
+    expect(place.page.get_by_role("alert")).to_be_visible()
+    field.fill(led_to[0])
+    place.button("Finish signing in").click()
+    expect(place.page.get_by_text(ANNA)).to_be_visible()
+    assert place.faults == []
+    place.page.context.close()

@@ -99,7 +99,8 @@ export class CallLog {
 		part.question.isPending = false;
 		if (part.state !== 'waiting') return;
 		part.waitsFor = null;
-		part.state = answer === 'done' ? 'running' : 'cancelled';
+		if (answer === 'done') part.state = 'running';
+		else part.state = answer === 'cancelled' ? 'cancelled' : 'denied';
 	}
 
 	/**
