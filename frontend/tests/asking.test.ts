@@ -171,14 +171,15 @@ test('a call that needs a sign-in waits with a card, and runs on after it', () =
 	expect(call).toMatchObject({ state: 'running', waitsFor: null, isSigningIn: false });
 });
 
-test.each(['declined', 'expired', 'cancelled'] as const)(
-	'a sign-in that is %s runs nothing',
-	(answer) => {
-		const turn = folded(callStarted, signInAsked(), signInEnded(answer));
-		expect(onlyCall(turn)).toMatchObject({ state, isSigningIn: false });
-		expect(turn.asking).toEqual([]);
-	},
-);
+test.each([
+	['declined', 'denied'],
+	['expired', 'denied'],
+	['cancelled', 'cancelled'],
+] as const)('a sign-in that is %s makes its call %s', (answer, state) => {
+	const turn = folded(callStarted, signInAsked(), signInEnded(answer));
+	expect(onlyCall(turn)).toMatchObject({ state, isSigningIn: false });
+	expect(turn.asking).toEqual([]);
+});
 
 test('calls that wait for the same sign-in share one card', () => {
 	const turn = folded(
