@@ -44,7 +44,8 @@ class Standing:
                 f" and permit to {self.capability(capability).title}.",
                 reason="no_account",
                 capability=capability,
-                account=account,
+                # "me", "work": nobody could sign in as that. The same call is told who there is.
+                account=account if account is not None and "@" in account else None,
             )
         return rows[0] if account is None else named(rows, account)
 

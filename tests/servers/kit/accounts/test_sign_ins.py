@@ -233,6 +233,10 @@ async def test_an_account_nobody_signed_in_to_is_told_with_those_there_are(
     with pytest.raises(SignInRequired, match="Nobody has signed in to Toy") as caught:
         await accounts.check("carl@example.org", "read")
     assert (caught.value.reason, caught.value.account) == ("no_account", "carl@example.org")
+    # Nobody could answer a question for an account of that name.
+    with pytest.raises(SignInRequired) as caught:
+        await accounts.check("me", "read")
+    assert (caught.value.reason, caught.value.account) == ("no_account", None)
 
     await signed_in(accounts)
     with pytest.raises(NotFound, match=rf"carl@example.org here \(there are: {ANNA}\)"):
