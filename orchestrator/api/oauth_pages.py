@@ -69,8 +69,13 @@ def completed(done: Completed) -> HTMLResponse:
         )
     if done.missing:
         paragraphs.append(
-            f"It does not permit this yet: {', '.join(done.missing)}. Begin again and leave all "
-            "boxes ticked."
+            f"It does not permit this yet: {done.in_words(done.missing)}. Begin again and leave "
+            "all boxes ticked."
+        )
+    if done.lost:
+        paragraphs.append(
+            f"It permitted more until now, and does not any more: {done.in_words(done.lost)}. "
+            "Begin again to permit all of it."
         )
     if account.works_until is not None:
         until = datetime.fromisoformat(account.works_until)
@@ -78,7 +83,7 @@ def completed(done: Completed) -> HTMLResponse:
             f"{done.told.provider_title} ends this sign-in on {until:%-d %B %Y}; then you have to "
             "sign in again."
         )
-    if done.is_another or done.missing:
+    if done.is_another or done.missing or done.lost:
         return _page(
             f"Signed in as {account.account}", paragraphs, Link(_again(done), "Begin again")
         )
@@ -123,7 +128,8 @@ def comes_back_elsewhere(url: str, back: str) -> HTMLResponse:
 
 def _again(done: Completed) -> str:
     wish = done.wish
-    asked = [("capability", name) for name in wish.capabilities]
+    wanted = wish.capabilities if done.is_another else (*wish.capabilities, *done.lost)
+    asked = [("capability", name) for name in wanted]
     asked.append(("account", wish.account or done.account.account))
     return f"/oauth/{quote(wish.server, safe='')}/start?{urlencode(asked)}"
 

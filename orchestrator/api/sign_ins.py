@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -24,6 +24,7 @@ from orchestrator.errors import (
     ServerUnavailable,
     SignInNotConfigured,
     SignInUnknown,
+    StorageFull,
 )
 from orchestrator.store import audit
 from orchestrator.store.database import Database
@@ -82,11 +83,22 @@ class Completed:
         return wanted is not None and wanted.casefold() != self.account.account.casefold()
 
     @property
-    def missing(self) -> list[str]:
-        """What the account was asked to permit and does not, in words for the owner."""
-        titles = {one.name: one.title for one in self.told.capabilities}
+    def missing(self) -> tuple[str, ...]:
+        """Names of what the account was asked to permit and does not."""
         granted = self.account.capabilities
-        return [titles.get(name, name) for name in self.wish.capabilities if name not in granted]
+        return tuple(name for name in self.wish.capabilities if name not in granted)
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Names of what it permitted until now and does not any more, nor was asked to."""
+        name, now = self.account.account, {*self.account.capabilities, *self.missing}
+        before = [one.capabilities for one in self.told.accounts if one.account == name]
+        return tuple(one for names in before for one in names if one not in now)
+
+    def in_words(self, names: Iterable[str]) -> str:
+        """Return capabilities in words for the owner."""
+        titles = {one.name: one.title for one in self.told.capabilities}
+        return ", ".join(titles.get(name, name) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +207,13 @@ class SignIns:
             subject=server,
             details={"account": account.account, "capabilities": list(account.capabilities)},
         )
-        await self._database.write(noted, principal.owner_id)
-        await self._questions.signed_in(principal.owner_id, server, [account])
+        try:
+            await self._database.write(noted, principal.owner_id)
+        except StorageFull as error:
+            raise StorageFull(
+                f"{account.account} is signed in, but that could not be noted: {error}"
+            ) from error
+        await self._questions.seen(principal.owner_id, server, [account])
         return Completed(account, pending.wish, pending.told)
 
     def _forget_old(self) -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from orchestrator.api.authenticator import Principal
 from orchestrator.api.sign_ins import SignIns
-from orchestrator.errors import NotFound, SignInUnknown
+from orchestrator.errors import NotFound, SignInUnknown, StorageFull
 from orchestrator.logs import logging_to_files
-from orchestrator.store import questions
+from orchestrator.store import audit, questions
 from tests.fakes.account_server import CODE, TOKEN, AccountServer, account, running_accounts
 from tests.orchestrator.api.doorway import PLAIN_ORIGIN, PUBLIC_ORIGIN, Answer, Door
 from tests.orchestrator.api.house import whole_house
@@ -279,6 +279,31 @@ def test_accounts_that_were_signed_in_elsewhere_answer_when_they_are_seen(
     mail.accounts["bo@example.org"] = account("bo@example.org", "read", "write")
     assert house.ask("GET", "/api/accounts", login).status == 200
     assert house.run(database.read(questions.get, owner_id, question.id)).state == "done"
+
+
+def test_a_page_says_what_an_account_does_not_permit_any_more(
+    house: Door, mail: AccountServer, login: dict[str, str]
+):
+    mail.accounts["anna@example.org"] = account("anna@example.org", "read", "write")
+    page = words(come_back(house, begin(house, login, "capability=read")))
+
+    assert "Signed in as anna@example.org" in page
+    assert "does not any more: write your mail" in page
+    assert "capability=read&amp;capability=write&amp;account=anna%40example.org" in page
+
+
+def test_a_full_disk_does_not_unmake_a_sign_in(
+    house: Door, mail: AccountServer, login: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    begun = begin(house, login, "capability=read")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise StorageFull("The disk is full.")
+
+    monkeypatch.setattr(audit, "append", full)
+    page = come_back(house, begun)
+    assert page.status == 507
+    assert "anna@example.org is signed in, but that could not be noted: The disk" in words(page)
 
 
 def test_a_page_says_when_it_was_another_account_or_permits_too_little(
