@@ -43,7 +43,8 @@ _SECRETS = re.compile(
 def logging_to_files(folder: Path, level: str) -> Generator[None]:
     """Send our records of `level` and above to files in `folder` and to stderr.
 
-    Libraries are heard from WARNING on, or in full at DEBUG. Holds until the block ends.
+    Libraries are heard from WARNING on, or in full at DEBUG, except those that would write what
+    tools are called with. Holds until the block ends.
     """
     records: queue.Queue[logging.LogRecord] = queue.Queue(QUEUE_LENGTH)
     inlet = _Inlet(records)
@@ -53,6 +54,7 @@ def logging_to_files(folder: Path, level: str) -> Generator[None]:
     root.addHandler(inlet)
     root.setLevel("DEBUG" if level == "DEBUG" else "WARNING")
     logging.getLogger("orchestrator").setLevel(level)
+    logging.getLogger("mcp").setLevel(logging.WARNING)
     _conversations.setLevel(logging.INFO)
     outlet.start()
     try:

@@ -348,7 +348,7 @@ def test_no_secret_is_left_behind_and_mail_only_in_the_chats(
     house.google.oauth.expire_access()
 
     def plan() -> Any:
-        [found] = yield [("gmail__search", {"query": "from:kim"})]
+        [found] = yield [("gmail__search", {"query": f"from:kim {word}"})]
         message_id = found["items"][0]["message_id"]
         house.google.faults.next("gmail.users.messages.get", status=400, reason=f"{word} reason")
         [_failed] = yield [("gmail__get_message", {"message_id": message_id})]
