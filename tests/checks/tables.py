@@ -1,5 +1,6 @@
 """The tables that stand between `generated` marks in the READMEs."""
 
+import asyncio
 import importlib
 import inspect
 import re
@@ -17,7 +18,7 @@ from servers.kit.settings import KitSettings
 from tests.checks import openapi
 from tests.processes import ROOT
 
-LEVELS = ("runs", "runs, with a notice", "asks", "always asks")
+LEVELS = ("no", "tells you", "yes", "each time")
 DECISIONS = ROOT / "orchestrator" / "decisions"
 
 
@@ -91,11 +92,13 @@ def servers() -> str:
 
 
 def tools(server: str) -> str:
-    """The tools of one server."""
+    """The tools of one server, in the words that a model reads."""
+    listed = asyncio.run(importlib.import_module(f"servers.{server}.server").mcp.list_tools())
+    said = {tool.name: tool.description.partition("\n")[0] for tool in listed}
     return table(
-        ("Tool", "Labels", "Policy"),
+        ("Tool", "What it does", "Asks you", "Undo", "Permission"),
         (
-            (f"`{name}`", ", ".join(sorted(tool.labels)), LEVELS[tool.level])
+            (f"`{name}`", said[name], LEVELS[tool.level], tool.undo and "yes", tool.capability)
             for name, tool in load_manifest(server).tools.items()
         ),
     )
