@@ -72,7 +72,8 @@ def test_no_request_gets_a_5xx_or_an_undocumented_answer(
         config.write_text(CONFIG)
         command = [executable, "-m", "schemathesis.cli"]
         command += ["--config-file", str(config), "run", str(document)]
-        options = ["--url", installation.url, "--max-examples", examples, "--workers", "2"]
+        # One worker: Python 3.11 can raise SystemError where two threads parse source at once.
+        options = ["--url", installation.url, "--max-examples", examples, "--workers", "1"]
         options += ["--phases", phases]
         header = f"Authorization: {installation.bearer['Authorization']}"
         done = subprocess.run(
