@@ -111,23 +111,33 @@ class GoogleHouse:
 
     def secrets(self) -> set[str]:
         """Return what Google gave, or was given, and nobody else may see."""
-        oauth = self.google.oauth
-        kinds = ("code", "code_verifier", "refresh_token", "client_secret", "token", "state")
-        seen = {one.parameters[k] for one in oauth.requests for k in kinds if k in one.parameters}
-        return {*seen, *oauth._access, *oauth._refresh, oauth.client_secret}
+        return secrets_of(self.google, "state")
 
     def left_behind(self) -> dict[str, str]:
         """Return all that is on the disk or was printed, by file; databases as rows as well."""
-        folder = self.installation.folder
-        found: dict[str, str] = {}
-        for file in folder.rglob("*"):
-            if file.is_file():
-                name = str(file.relative_to(folder))
-                found[name] = file.read_bytes().decode("latin-1")
-                if file.suffix == ".db":
-                    found[f"{name} (rows)"] = _rows(file)
         assert self.installation.program is not None
+        found = files_under(self.installation.folder)
         return {**found, "output": self.installation.program.output}
+
+
+def secrets_of(google: FakeGoogle, *more: str) -> set[str]:
+    """Return what a server and Google gave each other, with `more` parameters of sign-ins."""
+    oauth = google.oauth
+    kinds = ("code", "code_verifier", "refresh_token", "client_secret", "token", *more)
+    seen = {one.parameters[k] for one in oauth.requests for k in kinds if k in one.parameters}
+    return {*seen, *oauth._access, *oauth._refresh, oauth.client_secret}
+
+
+def files_under(folder: Path) -> dict[str, str]:
+    """Return the content of all files in a folder, by path; of databases the rows as well."""
+    found: dict[str, str] = {}
+    for file in folder.rglob("*"):
+        if file.is_file():
+            name = str(file.relative_to(folder))
+            found[name] = file.read_bytes().decode("latin-1")
+            if file.suffix == ".db":
+                found[f"{name} (rows)"] = _rows(file)
+    return found
 
 
 def _rows(file: Path) -> str:
