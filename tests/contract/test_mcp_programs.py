@@ -5,9 +5,13 @@ import subprocess
 from collections.abc import Generator
 from pathlib import Path
 
+import httpx2
 import pytest
 
-from servers.kit.manifest import all_manifests
+from servers.kit.manifest import all_manifests, load_manifest
+from tests.fakes.google import FakeGoogle
+from tests.fakes.sign_in import consented
+from tests.google_house import ANNA
 from tests.node.programs import FOLDER, run_program
 from tests.servers.kit.process import ServerProcess, running_server
 
@@ -26,18 +30,30 @@ SCENARIOS = [
     "server-sse-multiple-streams",
     "input-required-result-ignore-extra-params",
 ]
-# One call of each server that needs no account and no network.
+# One call of each server that only reads.
 CALLS = {
     "calculator": ("evaluate", {"expression": "1 + 1"}),
     "housekeeping": ("now", {}),
+    "gmail": ("list_labels", {}),
+    "google_calendar": ("agenda", {"start": "2026-11-20"}),
+    "google_tasks": ("list_lists", {}),
 }
+
+
+@pytest.fixture(scope="module")
+def google() -> Generator[FakeGoogle]:
+    with FakeGoogle() as fake:
+        fake.person(ANNA)
+        yield fake
 
 
 @pytest.fixture(scope="module", params=[manifest.name for manifest in all_manifests()])
 def server_process(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, google: FakeGoogle, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[ServerProcess]:
-    with running_server(request.param, tmp_path_factory.mktemp(request.param)) as server:
+    folder = tmp_path_factory.mktemp(request.param)
+    environment = {**google.environment, "FLOTILLA_VAULT_KEY_FILE": str(folder / "vault.key")}
+    with running_server(request.param, folder, environment) as server:
         yield server
 
 
@@ -74,7 +90,10 @@ def test_the_inspector_finds_no_fault_in_the_tool_list(
 
 
 def test_the_inspector_calls_a_tool(server_process: ServerProcess, tmp_path: Path) -> None:
-    tool, arguments = CALLS[server_process.log.stem]
+    name = server_process.log.stem
+    tool, arguments = CALLS[name]
+    if load_manifest(name).sign_in is not None:
+        sign_in(server_process)
     called = inspect(
         server_process,
         tmp_path,
@@ -84,3 +103,20 @@ def test_the_inspector_calls_a_tool(server_process: ServerProcess, tmp_path: Pat
 
     assert called.returncode == 0, called.stderr
     assert json.loads(called.stdout)["result"]["structuredContent"]
+
+
+def sign_in(server: ServerProcess) -> None:
+    """Sign Anna in to read, as the orchestrator does it."""
+    path = f"{server.origin}/accounts/sign-ins"
+    headers = {"Authorization": f"Bearer {server.token}"}
+    wanted = {
+        "capabilities": ["read"],
+        "account": ANNA,
+        "redirect_uri": "http://127.0.0.1:1/oauth/any/callback",
+    }
+    with httpx2.Client(headers=headers, trust_env=False) as http:
+        begun = http.post(path, json=wanted)
+        assert begun.status_code == 201, begun.text
+        back = consented(begun.json()["url"])
+        answer = {"state": back["state"], "code": back["code"]}
+        assert http.post(f"{path}/complete", json=answer).status_code == 200
