@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from servers.google_calendar.changes import MAX_DESCRIPTION, MAX_LOCATION, MAX_TITLE
 from servers.google_calendar.client import Notify as NotifyWhom
 from servers.google_calendar.writing import Scope as ScopeOfChange
 
@@ -40,11 +41,11 @@ Reminders = Annotated[
     list[Annotated[int, Field(ge=0, le=40_320)]] | None,
     Field(max_length=5, description="Minutes before."),
 ]
-Title = Annotated[str | None, Field(min_length=1, max_length=1_000, description="New title.")]
+Title = Annotated[str | None, Field(max_length=MAX_TITLE, description="New title.")]
 Location = Annotated[
-    str | None, Field(max_length=1_000, description="Where; an empty text clears.")
+    str | None, Field(max_length=MAX_LOCATION, description="Where; an empty text clears.")
 ]
 Description = Annotated[
-    str | None, Field(max_length=8_000, description="Text; an empty one clears.")
+    str | None, Field(max_length=MAX_DESCRIPTION, description="Text; an empty one clears.")
 ]
 Busy = Annotated[bool | None, Field(description="Whether it blocks the time.")]

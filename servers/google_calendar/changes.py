@@ -24,6 +24,14 @@ from servers.google_calendar.times import (
 from servers.kit.errors import InvalidInput
 
 Times = tuple[Point, Point]
+MAX_TITLE = 1_000
+MAX_LOCATION = 1_000
+MAX_DESCRIPTION = 8_000
+_TEXTS = (
+    ("title", "summary", MAX_TITLE),
+    ("location", "location", MAX_LOCATION),
+    ("description", "description", MAX_DESCRIPTION),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +74,24 @@ class Changes:
         """
         if self.start is None and self.end is None:
             return None
-        own = start.tzinfo if isinstance(start, datetime) else None
-        here = zone_named(self.zone) if self.zone else own if isinstance(own, ZoneInfo) else zone
-        new_start = (
-            read_point(self.start, here, is_zone_given=self.zone is not None)
-            if self.start is not None
-            else start
-        )
+        new_start = start if self.start is None else self._read(self.start, start, zone)
         if self.end is not None:
-            end_zone = end.tzinfo if isinstance(end, datetime) and not self.zone else here
-            read_in = end_zone if isinstance(end_zone, ZoneInfo) else here
-            new_end = read_point(self.end, read_in, is_zone_given=self.zone is not None)
+            new_end = self._read(self.end, end, zone)
         else:
+            if isinstance(start, datetime) and not isinstance(new_start, datetime):
+                raise InvalidInput(
+                    f"start is a day, and the event begins at {start:%H:%M}: write {self.start}"
+                    f"T{start.astimezone(zone):%H:%M}, or pass end too to make it whole days."
+                )
             new_end = _end_after(new_start, start, end, keeps_zone=self.zone is None)
         check_times(new_start, new_end)
         return new_start, new_end
+
+    def _read(self, text: str, old: Point, zone: ZoneInfo) -> Point:
+        """As it is meant: in the zone that was named, else the owner's, as the tools show it."""
+        if self.zone is not None:
+            return read_point(text, zone_named(self.zone), is_zone_given=True)
+        return _like(read_point(text, zone, is_zone_given=False), old)
 
 
 def plain_fields(
@@ -210,14 +221,18 @@ def undo_of(event: Event, changes: Changes, zone: ZoneInfo) -> dict[str, Any]:
         found |= {"start": rfc3339(start), "end": rfc3339(end), "zone": zone_of(start)}
     if changes.recurrence is not None or (event.get("recurrence") and "start" in found):
         found["recurrence"] = list(event.get("recurrence", []))
-    for name, key in (("title", "summary"), ("location", ""), ("description", "")):
+    for name, key, most in _TEXTS:
         if getattr(changes, name) is not None:
-            found[name] = event.get(key or name, "")
+            found[name] = event.get(key, "")
+            if len(found[name]) > most:
+                return {"event_id": None}
     if changes.is_busy is not None:
         found["busy"] = event.get("transparency") != "transparent"
     if changes.reminders_min is not None:
         reminders = event.get("reminders", {})
-        if reminders.get("useDefault", True):
+        overrides = reminders.get("overrides", [])
+        # The tools know reminders on the screen only.
+        if reminders.get("useDefault", True) or any(one["method"] != "popup" for one in overrides):
             return {"event_id": None}
-        found["reminders_min"] = [one["minutes"] for one in reminders.get("overrides", [])]
+        found["reminders_min"] = [one["minutes"] for one in overrides]
     return found

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
+from servers.google_calendar.events import CALENDAR_DOMAIN
 from servers.google_calendar.settings import Settings
 from servers.google_calendar.times import point_in, utc_text, zone_named
 from servers.kit.errors import Conflict, NotFound, Unavailable
@@ -95,7 +96,7 @@ class CalendarAccount:
             )
             page = await self._google.execute(request, max_bytes=MAX_PAGE_BYTES)
             for event in page.get("items", []):
-                yield event
+                yield self._as_owner(calendar_id, event)
             if (token := page.get("nextPageToken")) is None:
                 return
 
@@ -109,11 +110,35 @@ class CalendarAccount:
     async def event_or_deleted(self, calendar_id: str, event_id: str) -> Resource:
         request = self._events.get(calendarId=calendar_id, eventId=event_id)
         try:
-            return await self._google.execute(request)
+            return self._as_owner(calendar_id, await self._google.execute(request))
         except NotFound as error:
             raise NotFound(
                 f"There is no event {event_id[:80]!r} in the calendar {calendar_id[:80]!r}."
             ) from error
+
+    def _as_owner(self, calendar_id: str, event: Resource) -> Resource:
+        """The event with `self` for the owner only: in a calendar of another, it is that person."""
+        if calendar_id in ("primary", self.name):
+            return event
+        organizer = event.get("organizer", {})
+        # Of a calendar that belongs to nobody in person, the calendar itself is the organizer.
+        is_person = not str(organizer.get("email", "")).endswith(CALENDAR_DOMAIN)
+        for one in (*event.get("attendees", []), *([organizer] if is_person else [])):
+            one["self"] = str(one.get("email", "")).lower() == self.name
+        return event
+
+    async def exceptions(self, calendar_id: str, series: Mapping[str, Any]) -> list[Resource]:
+        """The occurrences of a series that differ from it, but for deleted ones."""
+        found: list[Resource] = []
+        token: str | None = None
+        while True:
+            request = self._events.list(
+                calendarId=calendar_id, iCalUID=series["iCalUID"], maxResults=250, pageToken=token
+            )
+            page = await self._google.execute(request, max_bytes=MAX_PAGE_BYTES)
+            found += [one for one in page.get("items", []) if "recurringEventId" in one]
+            if (token := page.get("nextPageToken")) is None:
+                return [self._as_owner(calendar_id, one) for one in found]
 
     async def instances(self, calendar_id: str, series_id: str, start: datetime) -> list[Resource]:
         """The occurrences of a series from about `start` on, deleted ones too; the first 2,500."""
@@ -154,7 +179,8 @@ class CalendarAccount:
             conferenceDataVersion=1,
         )
         try:
-            return await self._google.execute(request, may_repeat=True)
+            made = await self._google.execute(request, may_repeat=True)
+            return self._as_owner(calendar_id, made)
         except (Conflict, OutcomeUnknown) as error:
             try:
                 return await self.event(calendar_id, body["id"])
@@ -181,7 +207,7 @@ class CalendarAccount:
         )
         request.headers["If-Match"] = event["etag"]
         try:
-            return await self._google.execute(request)
+            return self._as_owner(calendar_id, await self._google.execute(request))
         except OutcomeUnknown as error:
             found = await self.event(calendar_id, event["id"])
             if found["etag"] == event["etag"]:
@@ -219,7 +245,7 @@ class CalendarAccount:
         )
         request.headers["If-Match"] = event["etag"]
         try:
-            return await self._google.execute(request)
+            return self._as_owner(to_calendar, await self._google.execute(request))
         except OutcomeUnknown as error:
             try:
                 return await self.event(to_calendar, event["id"])

@@ -15,6 +15,8 @@ from servers.google_calendar.models import (
 from servers.google_calendar.times import Point, point_in, rfc3339, zone_of
 from servers.kit.foreign_text import clean_text, text_of_html
 
+# Of calendars that are no person.
+CALENDAR_DOMAIN = "calendar.google.com"
 MAX_TITLE_CHARS = 200
 MAX_LOCATION_CHARS = 200
 MAX_NAME_CHARS = 80
@@ -127,7 +129,7 @@ def others_of(event: Event) -> list[str]:
     people = [one for one in attendees_of(event) if not one.get("resource")]
     organizer = event.get("organizer", {})
     # The organizer of what is in a shared calendar is that calendar.
-    is_person = not str(organizer.get("email", "")).endswith("calendar.google.com")
+    is_person = not str(organizer.get("email", "")).endswith(CALENDAR_DOMAIN)
     people += [organizer] if attendees_of(event) and is_person else []
     found = {
         str(one["email"]).lower() for one in people if one.get("email") and not one.get("self")

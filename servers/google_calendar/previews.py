@@ -52,6 +52,8 @@ async def _preview(calendar: CalendarAccount, tool: str, arguments: Arguments) -
     zone = await calendar.zone()
     event = summary_of(target.event, calendar_id, zone)
     lines = [_line("Event", event.untrusted_title), _line("When", _when(event))]
+    if calendar_id != "primary":
+        lines.append(_line("In the calendar", calendar_id))
     if target.series is not None or target.event.get("recurrence"):
         lines.append(_line("Of the series", _OF_SERIES[scope if target.series else "all"]))
     elif target.event.get("recurringEventId"):

@@ -93,7 +93,11 @@ def on_other_days(parts: Parts, days: int) -> Parts:
             for day in value.split(",")
         )
 
-    return tuple((name, later(value) if name == "BYDAY" else value) for name, value in parts)
+    # The week moves too: of every second one, Sunday and the Monday after it are in the same.
+    is_every = dict(parts).get("INTERVAL", "1") == "1"
+    week = () if is_every or "WKST" in dict(parts) else (("WKST", "MO"),)
+    names = ("BYDAY", "WKST")
+    return tuple((n, later(v) if n in names else v) for n, v in (*parts, *week))
 
 
 def until_text(until: datetime, start: Point) -> str:

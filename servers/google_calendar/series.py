@@ -12,7 +12,7 @@ from servers.google_calendar.client import CalendarAccount, Notify, Resource, is
 from servers.google_calendar.events import Event, times_of
 from servers.google_calendar.recurrence import Recurrence, checked, read_recurrence
 from servers.google_calendar.times import Point, clock_of, moment_of, point_in, rfc3339, vendor_time
-from servers.kit.errors import Conflict, InvalidInput, SignInRequired, UpstreamError
+from servers.kit.errors import Conflict, InvalidInput, NotFound, SignInRequired, UpstreamError
 from servers.kit.google.errors import OutcomeUnknown
 
 # What a series passes on to the one that goes on from it.
@@ -32,6 +32,8 @@ _ATTEMPTS = 3
 class Split:
     """A series in two."""
 
+    at: Point
+    """When the first of its occurrences was planned that are in the new one."""
     old_lines: list[str]
     """What the old one recurs by from then on."""
     body: Resource
@@ -74,7 +76,7 @@ def split_of(
     _check_tail(tail, body)
     if lost := _exceptional(series, later, split, zone):
         notes.append(_lost_note("are as the series now", lost))
-    return Split(old_lines, body, notes)
+    return Split(split, old_lines, body, notes)
 
 
 async def body_of_all(
@@ -129,9 +131,34 @@ async def carry_out(
         # The same call goes on after the sign-in.
         raise
     except UpstreamError as error:
-        await _taken_back(calendar, calendar_id, series, new, notify, error)
-        raise
+        if await _goes_on(calendar, calendar_id, series, new, split.at, error):
+            await _taken_back(calendar, calendar_id, series, new, notify, error)
+            raise
     return new
+
+
+async def _goes_on(
+    calendar: CalendarAccount,
+    calendar_id: str,
+    series: Event,
+    new: Resource,
+    at: Point,
+    reason: UpstreamError,
+) -> bool:
+    """Whether the old series still happens after the split, so that the new one is one too many.
+
+    It may have been ended all the same: the answer was lost, or the same call was made twice at
+    once. To delete the new one would leave nothing then.
+    """
+    try:
+        now = await calendar.event(calendar_id, series["id"])
+        start, _ = times_of(now, await calendar.zone())
+        left = read_recurrence(now.get("recurrence", []), start).occurrences()
+        return any(clock_of(one) >= clock_of(at) for one in left)
+    except NotFound:
+        return True
+    except UpstreamError as error:
+        raise _half_done(series, new, reason) from error
 
 
 async def _inserted(
@@ -164,12 +191,16 @@ async def _taken_back(
     try:
         await calendar.delete(calendar_id, new, notify=notify)
     except (UpstreamError, OutcomeUnknown) as error:
-        raise Conflict(
-            f"Half of it was done: the new series {new['id']} is in the calendar, and the old one"
-            f" ({series['id']}) was not ended ({reason}), so that both are there from"
-            f" {new['start'].get('dateTime') or new['start'].get('date')} on. Make the same call"
-            " again, which ends the old one, or delete the new one."
-        ) from error
+        raise _half_done(series, new, reason) from error
+
+
+def _half_done(series: Event, new: Event, reason: UpstreamError) -> Conflict:
+    return Conflict(
+        f"Half of it was done: the new series {new['id']} is in the calendar, and the old one"
+        f" ({series['id']}) was perhaps not ended ({reason}); then both are there from"
+        f" {new['start'].get('dateTime') or new['start'].get('date')} on. Make the same call"
+        " again if the old one goes on (see get_event), which ends it."
+    )
 
 
 def _deleted(later: Sequence[Event], split: Point, zone: ZoneInfo) -> list[Point]:

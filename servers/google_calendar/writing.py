@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from servers.google_calendar.changes import Changes, single_body, undo_of
+from servers.google_calendar.changes import Changes, planned_times, single_body, undo_of
 from servers.google_calendar.client import CalendarAccount, Notify, Resource, check_version
 from servers.google_calendar.events import attendees_of, myself_in, others_of, summary_of
 from servers.google_calendar.models import Changed, Deleted
@@ -15,6 +15,7 @@ from servers.google_calendar.series import (
     later_occurrences,
     split_of,
 )
+from servers.google_calendar.times import moment_of
 from servers.kit.errors import Conflict, InvalidInput
 
 Scope = Literal["this", "following", "all"]
@@ -30,6 +31,8 @@ class Target:
     event: Resource
     series: Resource | None
     """The whole series when `event` is an occurrence and more than it is meant."""
+    exceptions: Sequence[Resource] = ()
+    """What is changed with it: occurrences that may have people of their own."""
 
     @property
     def whole(self) -> Resource:
@@ -38,7 +41,8 @@ class Target:
     @property
     def others(self) -> list[str]:
         """Who else is in what is changed."""
-        return sorted({*others_of(self.event), *others_of(self.whole)})
+        changed = (self.event, self.whole, *self.exceptions)
+        return sorted({one for event in changed for one in others_of(event)})
 
 
 async def read_target(
@@ -53,9 +57,19 @@ async def read_target(
             " agenda."
         )
     series_id = event.get("recurringEventId")
+    if event.get("recurrence"):
+        return Target(calendar_id, event, None, await calendar.exceptions(calendar_id, event))
     if series_id is None or scope == "this":
         return Target(calendar_id, event, None)
-    return Target(calendar_id, event, await calendar.event(calendar_id, series_id))
+    series = await calendar.event(calendar_id, series_id)
+    exceptions = await calendar.exceptions(calendar_id, series)
+    if scope == "following":
+        zone = await calendar.zone()
+        at = moment_of(planned_times(series, event, zone)[0], zone)
+        exceptions = [
+            one for one in exceptions if moment_of(planned_times(series, one, zone)[0], zone) >= at
+        ]
+    return Target(calendar_id, event, series, exceptions)
 
 
 async def read_whole(
@@ -182,7 +196,7 @@ async def respond(
     before = own.get("responseStatus")
     undo = {"response": before, "comment": own.get("comment", "")}
     done = await _changed(calendar, target, changed, [], "none")
-    done.notified.append(organizer.strip().lower())
+    done.notified, done.notes = [organizer.strip().lower()], []
     return done, undo if before in ("accepted", "tentative", "declined") else {"event_id": None}
 
 
