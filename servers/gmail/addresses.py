@@ -6,12 +6,17 @@ from email.headerregistry import Address as HeaderAddress
 from email.utils import getaddresses
 
 from servers.gmail.models import Address
+from servers.gmail.texts import MAX_HEADER_READ, header_text
 from servers.kit.errors import InvalidInput
 from servers.kit.foreign_text import clean_text
 
 MAX_HEADER_CHARS = 40_000
 MAX_RECIPIENTS = 100
 _MAX_NAME_CHARS = 80
+# What stands outside quotation marks in a header without a meaning of its own.
+_PLAIN = re.compile(r"[^\s<>()\[\]:;,\\\"@]+@[^\s<>()\[\]:;,\\\"@]+")
+_IN_BRACKETS = re.compile(rf"<({_PLAIN.pattern})>")
+_SPECIAL = re.compile(r"=\?|\?=|[<>()\[\]:;,\\\"@]")
 _ADDRESS = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@"
     r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})(?:\.[A-Za-z0-9][A-Za-z0-9-]{0,62})+"
@@ -19,14 +24,25 @@ _ADDRESS = re.compile(
 
 
 def addresses_in(*headers: str) -> list[Address]:
-    """The addresses in headers of a mail that came, as far as they can be read."""
+    """The addresses in headers of a mail that came, as far as they can be read.
+
+    One in quotation marks, where any text can stand, is only a name, with an empty address.
+    """
+    return [one for header in headers for one in _read(header[:MAX_HEADER_CHARS])]
+
+
+def _read(header: str) -> list[Address]:
     found: list[Address] = []
-    for name, address in getaddresses([header[:MAX_HEADER_CHARS] for header in headers]):
-        cleaned = clean_text(address, 254).replace("\n", "").strip()
-        if cleaned and "@" in cleaned:
-            shown = " ".join(clean_text(name, _MAX_NAME_CHARS).split())
-            found.append(Address(address=cleaned, untrusted_name=shown))
-    return found
+    for name, address in getaddresses([header]):
+        if "@" in address:
+            is_plain = _PLAIN.fullmatch(cleaned := clean_text(address, 254)) is not None
+            found.append(
+                Address(address=cleaned, untrusted_name=_shown(name))
+                if is_plain
+                else Address(address="", untrusted_name=_shown(f"{name} {address}"))
+            )
+    # A bracket out of an encoded word hides what follows it.
+    return found or [Address(address=one[:254]) for one in _IN_BRACKETS.findall(header)]
 
 
 def recipients(values: Sequence[str], argument: str) -> list[str]:
@@ -42,9 +58,23 @@ def recipients(values: Sequence[str], argument: str) -> list[str]:
 
 
 def bare(headers: Iterable[str]) -> list[str]:
-    """The bare addresses in headers, in lower case, each once."""
-    found = (address.strip().lower() for _, address in getaddresses(list(headers)))
-    return list(dict.fromkeys(address for address in found if address))
+    """Every address that stands in headers of ours, in lower case, each once.
+
+    Also those within names and comments: Gmail shows headers with their encoded words read, and
+    a bracket or comma out of a name may then hide an address from whoever takes the header apart.
+    """
+    found = (match.lower() for header in headers for match in _PLAIN.findall(header_text(header)))
+    return list(dict.fromkeys(found))
+
+
+def are_all_plain(headers: Iterable[str]) -> bool:
+    """Whether `bare` names everybody a mail with these headers would go to."""
+
+    def is_plain(header: str) -> bool:
+        text = header_text(header)
+        return len(header) <= MAX_HEADER_READ and text.count("@") == len(_PLAIN.findall(text))
+
+    return all(is_plain(header) for header in headers)
 
 
 def without(values: Sequence[Address], own: Iterable[str]) -> list[str]:
@@ -56,9 +86,10 @@ def without(values: Sequence[Address], own: Iterable[str]) -> list[str]:
 
 
 def written(address: Address) -> str:
-    """In the form of a header."""
+    """In the form of a header, its name without what has a meaning there."""
     user, _, domain = address.address.rpartition("@")
-    return str(HeaderAddress(address.untrusted_name, user, domain))
+    name = " ".join(_SPECIAL.sub(" ", address.untrusted_name).split())
+    return str(HeaderAddress(name, user, domain))
 
 
 def _recipient(value: str, argument: str) -> str:
@@ -70,4 +101,8 @@ def _recipient(value: str, argument: str) -> str:
             " Anna Doe <anna@example.org>, one in each entry."
         )
     name, address = pairs[0]
-    return written(Address(address=address, untrusted_name=clean_text(name, _MAX_NAME_CHARS)))
+    return written(Address(address=address, untrusted_name=_shown(name)))
+
+
+def _shown(name: str) -> str:
+    return " ".join(clean_text(name, _MAX_NAME_CHARS).split())

@@ -62,5 +62,5 @@ async def mails_preview(
         headers = headers_of(head)
         sender = next(iter(addresses_in(headers.get("from", ""))), None)
         value = f"{subject_of(headers)} ({date_of(head, zone)[:10]})"
-        lines.append(PreviewLine(name=sender.address if sender else "Unknown", value=value))
+        lines.append(PreviewLine(name=(sender and sender.address) or "Unknown", value=value))
     return lines

@@ -168,7 +168,7 @@ def _address(
 def _set(message: EmailMessage, name: str, value: str) -> None:
     """One header of that name, none when the value is empty. Raises InvalidInput."""
     del message[name]
-    if "\n" in value or "\r" in value:
+    if len(value.splitlines()) > 1:
         raise InvalidInput(f"{name.lower()} has a line end in it: write it on one line.")
     if value:
         message[name] = value

@@ -19,6 +19,7 @@ from servers.gmail.arguments import (
 )
 from servers.gmail.models import Discarded, Draft, Drafts, DraftState, SentMail
 from servers.gmail.opening import mcp, opened
+from servers.gmail.sendable import check_version
 from servers.kit.accounts import AccountArgument
 from servers.kit.previews import Preview
 
@@ -146,5 +147,5 @@ async def _before_discarding(
 ) -> Preview:
     client, _ = await opened(account, "write")
     draft = await drafts.get_draft(client, draft_id)
-    drafts.check_version(draft, version)
+    check_version(draft, version)
     return draft_preview(draft)

@@ -1,13 +1,11 @@
 """Drafts: written, changed, sent as they were approved, and thrown away."""
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
-from pydantic_core import to_json
 
 from servers.gmail import addresses, compose, reading, replying
 from servers.gmail.budget import MAX_PAGE_BYTES, fitting
@@ -16,15 +14,16 @@ from servers.gmail.content import Content, content_of
 from servers.gmail.models import Discarded, Draft, DraftRow, Drafts, DraftState, SentMail
 from servers.gmail.parts import Part, all_headers, files_in, headers_of, parts_of
 from servers.gmail.places import cursor_after, place_of
+from servers.gmail.sendable import check_sendable, check_version, version_of
 from servers.gmail.texts import header_text
-from servers.kit.errors import Conflict, InvalidInput, TooLarge, UpstreamError
+from servers.kit.errors import TooLarge, UpstreamError
 from servers.kit.files import FileStore
 from servers.kit.google.errors import OutcomeUnknown
 
 MAX_FILES_BYTES = 25 * 1024 * 1024
 """What Gmail takes for sending: base64 makes a third more of it."""
 _SHOWN_FILES = 30
-_VERSION_CHARS = 16
+_PREVIEW_CHARS = 8_000
 
 
 class Given(BaseModel):
@@ -60,7 +59,7 @@ async def list_drafts(client: GmailClient, *, limit: int, cursor: str | None, zo
 async def get_draft(
     client: GmailClient, draft_id: str, *, offset: int = 0, max_chars: int = 8_000
 ) -> Draft:
-    state, content = await _state(client, draft_id)
+    state, content = await _state(client, await client.draft(draft_id))
     body = reading.mail_body(content.text, offset, max_chars)
     return Draft(**state.model_dump(), **body.model_dump())
 
@@ -102,7 +101,7 @@ async def create_draft(
 async def update_draft(
     client: GmailClient, files: FileStore, draft_id: str, version: str, given: Given
 ) -> DraftState:
-    state, _ = await _state(client, draft_id)
+    state, _ = await _state(client, await client.draft(draft_id))
     check_version(state, version)
     change = compose.Change(
         to=None if given.to is None else addresses.recipients(given.to, "to"),
@@ -130,7 +129,7 @@ async def send_draft(
     """Sends what was approved, and nothing else. Raises Conflict when the draft is another."""
     draft = await client.draft(draft_id)
     state = _described(client, draft, parts_of(draft["message"]), Content(""))
-    _check_sendable(state, version, recipients, subject)
+    check_sendable(draft["message"], state, version, recipients, subject)
     notes: list[str] = []
     try:
         sent = await client.send_draft(draft_id)
@@ -154,33 +153,18 @@ async def draft_to_send(
     client: GmailClient, draft_id: str, version: str, recipients: Sequence[str], subject: str
 ) -> Draft:
     """The draft that `send_draft` would send with these arguments. Raises as that does."""
-    draft = await get_draft(client, draft_id)
-    _check_sendable(draft, version, recipients, subject)
-    return draft
+    draft = await client.draft(draft_id)
+    state, content = await _state(client, draft)
+    check_sendable(draft["message"], state, version, recipients, subject)
+    body = reading.mail_body(content.text, 0, _PREVIEW_CHARS)
+    return Draft(**state.model_dump(), **body.model_dump())
 
 
 async def discard_draft(client: GmailClient, draft_id: str, version: str) -> Discarded:
-    state, _ = await _state(client, draft_id)
+    state, _ = await _state(client, await client.draft(draft_id))
     check_version(state, version)
     await client.delete_draft(draft_id)
     return Discarded(account=client.account, draft_id=draft_id)
-
-
-def version_of(draft: Message) -> str:
-    """A digest of all that would be sent; another one after each change.
-
-    The bytes of files are not in it: they belong to the message, whose id is.
-    """
-    parts = [
-        (part.part_id, part.mime, part.filename, part.size_bytes, part.data)
-        for part in parts_of(draft["message"])
-    ]
-    headers = [
-        (name, all_headers(draft["message"], name))
-        for name in ("from", "to", "cc", "bcc", "reply-to", "subject", "in-reply-to")
-    ]
-    content = to_json([draft["message"]["id"], headers, parts])
-    return hashlib.sha256(content).hexdigest()[:_VERSION_CHARS]
 
 
 async def _files(files: FileStore, attachment_ids: Sequence[str]) -> list[compose.File]:
@@ -210,7 +194,7 @@ async def _after_writing(client: GmailClient, written: Message) -> DraftState:
     """The draft as Gmail holds it now; it is written whether or not it can be read again."""
     draft_id = str(written["id"])
     try:
-        state, _ = await _state(client, draft_id)
+        state, _ = await _state(client, await client.draft(draft_id))
     except UpstreamError as error:
         return DraftState(
             account=client.account,
@@ -230,8 +214,7 @@ async def _after_writing(client: GmailClient, written: Message) -> DraftState:
     return state
 
 
-async def _state(client: GmailClient, draft_id: str) -> tuple[DraftState, Content]:
-    draft = await client.draft(draft_id)
+async def _state(client: GmailClient, draft: Message) -> tuple[DraftState, Content]:
     parts = parts_of(draft["message"])
     content = await content_of(client, draft["message"], parts)
     return _described(client, draft, parts, content), content
@@ -257,29 +240,6 @@ def _described(
         attachments=[part.file for part in files_in(parts)][:_SHOWN_FILES],
         notes=list(content.notes),
     )
-
-
-def check_version(state: DraftState, version: str) -> None:
-    """Raises Conflict for any version but the one the draft has."""
-    if state.version != version:
-        raise Conflict(
-            "The draft was changed since that version; nothing was done. Read it with get_draft,"
-            " and ask the owner if it is still what they want."
-        )
-
-
-def _check_sendable(
-    state: DraftState, version: str, recipients: Sequence[str], subject: str
-) -> None:
-    check_version(state, version)
-    is_same = set(addresses.bare(recipients)) == set(state.recipients)
-    if not is_same or subject != state.untrusted_subject:
-        raise Conflict(
-            "recipients and subject are not those of the draft; nothing was sent. Read it with"
-            " get_draft and give both exactly as they are there."
-        )
-    if not state.recipients:
-        raise InvalidInput("The draft has no recipients: set them with update_draft.")
 
 
 async def _found_sent(client: GmailClient, message: Message) -> Message | None:

@@ -9,6 +9,8 @@ from email.header import decode_header, make_header
 from servers.kit.foreign_text import clean_text
 
 MAX_SUBJECT_CHARS = 300
+MAX_HEADER_READ = 10_000
+"""Characters; what stands behind them is left out."""
 
 # "On 3 May 2026 at 10:00, Anna <anna@example.org> wrote:", also over two lines, and as others say.
 _QUOTED_FROM = re.compile(
@@ -48,8 +50,8 @@ def header_text(value: str) -> str:
     if "=?" in value:
         # What cannot be read stays as it came.
         with suppress(HeaderParseError, LookupError, UnicodeError, ValueError):
-            value = str(make_header(decode_header(value[:10_000])))
-    return " ".join(clean_text(value, 10_000).split())
+            value = str(make_header(decode_header(value[:MAX_HEADER_READ])))
+    return " ".join(clean_text(value, MAX_HEADER_READ).split())
 
 
 def without_quotes(text: str) -> str:
