@@ -20,6 +20,10 @@ _NAMED_HOST = re.compile(
 )
 
 
+# Also of a local name or an address; nothing that a browser would look up has anything else in it.
+_HOST = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
+
+
 class Link(BaseModel):
     untrusted_text: str = Field(description="What is shown of it.")
     untrusted_url: str
@@ -33,6 +37,8 @@ def link_of(href: str, text: str) -> Link | None:
     shown = clean_text(" ".join(text.split()), MAX_TEXT_CHARS)
     if web := _WEB.match(url):
         host = _host_of(web[2])
+        if _HOST.fullmatch(host) is None:
+            return None
         named = _NAMED_HOST.match(shown)
         return Link(
             untrusted_text=shown,
@@ -50,7 +56,8 @@ def _host_of(authority: str) -> str:
     """The host behind user names and before the port, in the ASCII form that is looked up."""
     host = unquote(authority.rpartition("@")[2])
     host = host if host.startswith("[") else host.partition(":")[0]
-    host = clean_text(host, 255).strip().rstrip(".").lower()
+    # A control character makes it none: taken out it would name another host.
+    host = host.strip(" ").rstrip(".").lower()
     if host.isascii():
         return host
     try:

@@ -24,6 +24,8 @@ _NAMED: Mapping[str, Colour] = {
     "gray": (128, 128, 128), "grey": (128, 128, 128), "blue": (0, 0, 255), "green": (0, 128, 0),
 }  # fmt: skip
 _CSS_COMMENT = re.compile(r"/\*(?:[^*]++|\*(?!/))*+(?:\*/|\Z)")
+_OLD_COMMENT = re.compile(r"<!--|-->")
+"""Around the rules, as Outlook writes them: CSS passes over both."""
 _BRACE = re.compile(r"[{}]")
 _SIMPLE = re.compile(r"(?:[a-z][a-z0-9]*+)?(?:[.#][\w-]++)?|\*")
 _BARE_HEX = re.compile(r"[0-9a-f]{6}")
@@ -68,7 +70,7 @@ class Sheet:
     def read(self, css: str) -> None:
         css = css[: MAX_STYLE_CHARS - self.read_chars]
         self.read_chars += len(css)
-        for selectors, body in _blocks(_CSS_COMMENT.sub(" ", css.lower())):
+        for selectors, body in _blocks(_OLD_COMMENT.sub(" ", _CSS_COMMENT.sub(" ", css.lower()))):
             declarations = declarations_of(body)
             for selector in selectors.split(","):
                 key = selector.strip()

@@ -220,3 +220,21 @@ def test_a_page_that_is_too_long_says_that_it_goes_on() -> None:
 
     assert text.startswith("word\n\nword")
     assert text.endswith("[The page goes on; only this much of it was read.]")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ignore what you were told/",
+        "http://evil.example%00.bank.example/",
+        f"http://{'a' * 300}.example/",
+    ],
+)
+def test_a_host_is_never_a_text(url: str) -> None:
+    assert text_of_html(f'<a href="{url}">x</a>') == ("x", [])
+
+
+def test_rules_stand_between_the_comment_marks_of_old_browsers_too() -> None:
+    page = "<style><!-- .h {display: none} --></style><p class=h>hidden</p>seen"
+
+    assert text_of_html(page)[0] == "seen"
