@@ -36,6 +36,7 @@ class Window(BaseModel):
     query: str | None
     zone: str
     after: Key = ("", "", "")
+    notes: list[str] = []
 
 
 async def new_window(
@@ -50,10 +51,9 @@ async def new_window(
     begin = read_moment(start, zone)
     until = begin + timedelta(days=1) if end is None else read_moment(end, zone)
     check_window(begin, until, MAX_WINDOW)
-    asked = list(dict.fromkeys(calendar_ids)) or await selected(calendar)
-    if len(asked) > MAX_CALENDARS:
-        raise InvalidInput(f"{len(asked)} calendars are too many: name up to {MAX_CALENDARS}.")
-    return Window(start=begin, end=until, calendars=asked, query=query, zone=zone.key)
+    notes: list[str] = []
+    asked = list(dict.fromkeys(calendar_ids)) or await selected(calendar, left_out=notes)
+    return Window(start=begin, end=until, calendars=asked, query=query, zone=zone.key, notes=notes)
 
 
 def continued(cursor: str) -> Window:
@@ -72,16 +72,29 @@ def check_window(start: datetime, end: datetime, most: timedelta) -> None:
         raise InvalidInput(f"From start to end are more than {most.days} days: ask for less.")
 
 
-async def selected(calendar: CalendarAccount, *, role: str | None = None) -> list[str]:
-    """The calendars the owner has on display, the primary one among them; only of a role."""
-    found = [
-        one["id"]
+async def selected(
+    calendar: CalendarAccount, *, role: str | None = None, left_out: list[str] | None = None
+) -> list[str]:
+    """The calendars the owner has on display, the primary one among them; only of a role.
+
+    What is on display and not among them is told in `left_out`.
+    """
+    shown = [
+        one
         for one in await calendar.calendars()
-        if (one.get("selected") or one.get("primary"))
-        and one.get("accessRole") != "freeBusyReader"
-        and role in (None, one.get("accessRole"))
+        if (one.get("selected") or one.get("primary")) and role in (None, one.get("accessRole"))
     ]
-    return found[:MAX_CALENDARS]
+    shown.sort(key=lambda one: not one.get("primary"))
+    readable = [one["id"] for one in shown if one.get("accessRole") != "freeBusyReader"]
+    if left_out is not None and len(readable) < len(shown):
+        left_out.append(
+            f"Of {len(shown) - len(readable)} calendars on display only busy times are shared, so"
+            " their events are not here: see free_time."
+        )
+    if left_out is not None and len(readable) > MAX_CALENDARS:
+        more = len(readable) - MAX_CALENDARS
+        left_out.append(f"{more} more calendars are on display: name them in calendar_ids.")
+    return readable[:MAX_CALENDARS]
 
 
 async def agenda(
@@ -89,7 +102,7 @@ async def agenda(
 ) -> Agenda:
     """One page of a window. Raises what a calendar raises that was the only one asked for."""
     zone = ZoneInfo(window.zone)
-    notes: list[str] = []
+    notes = list(window.notes)
     found: list[tuple[Key, str, dict[str, Any]]] = []
     for events in await _all(calendar, window, limit + 1, zone, notes):
         found += events
@@ -166,6 +179,13 @@ async def _all(
     return [task.result() for task in tasks]
 
 
+def _is_within(event: dict[str, Any], start: datetime, window: Window, zone: ZoneInfo) -> bool:
+    """Whether whole days are in the window here; the vendor reckons in the calendar's own zone."""
+    end = times_of(event, zone)[1]
+    is_timed = isinstance(end, datetime)
+    return is_timed or (start < window.end and moment_of(end, zone) > window.start)
+
+
 async def _first(
     calendar: CalendarAccount, window: Window, calendar_id: str, enough: int, zone: ZoneInfo
 ) -> list[tuple[Key, str, dict[str, Any]]]:
@@ -185,7 +205,7 @@ async def _first(
             if enough_until is not None and start > enough_until:
                 break
             key = (utc_text(start), calendar_id, event["id"])
-            if key > window.after:
+            if key > window.after and _is_within(event, start, window, zone):
                 found.append((key, calendar_id, event))
             if enough_until is None and len(found) >= enough:
                 # The vendor orders whole days by another midnight than that of `zone`.

@@ -14,6 +14,7 @@ from servers.google_calendar.models import (
 )
 from servers.google_calendar.times import Point, point_in, rfc3339, zone_of
 from servers.kit.foreign_text import clean_text, text_of_html
+from servers.kit.output import within_bytes
 
 # Of calendars that are no person.
 CALENDAR_DOMAIN = "calendar.google.com"
@@ -23,6 +24,11 @@ MAX_NAME_CHARS = 80
 MAX_DESCRIPTION_CHARS = 8_000
 BRIEF_DESCRIPTION_CHARS = 500
 MAX_ATTENDEES = 50
+MAX_LINES = 10
+MAX_LINE_CHARS = 600
+# The ceiling of a result is 32,000 bytes, in which quotes count twice.
+MAX_DETAILS_BYTES = 26_000
+_MAX_ATTENDEES_BYTES = 8_000
 MAX_URL_CHARS = 300
 
 _RESPONSES: dict[str, Response] = {
@@ -80,21 +86,44 @@ def details_of(
     event: Event, calendar_id: str, account: str, zone: ZoneInfo, recurrence: Sequence[str]
 ) -> EventDetails:
     """All that is worth telling of an event."""
-    chars = MAX_DESCRIPTION_CHARS
+    text = _description(event, MAX_DESCRIPTION_CHARS + 1) or ""
     reminders = event.get("reminders", {})
     overrides = [int(one["minutes"]) for one in reminders.get("overrides", [])]
-    return EventDetails(
+    details = EventDetails(
         account=account,
-        event=summary_of(event, calendar_id, zone, description_chars=chars),
-        recurrence=list(recurrence),
-        description_truncated=len(_description(event, chars + 1) or "") > chars,
+        event=summary_of(event, calendar_id, zone),
+        recurrence=[_line(one) for one in recurrence][:MAX_LINES],
+        description_truncated=False,
         organizer=event.get("organizer", {}).get("email"),
         others=others_of(event),
-        attendees=[_attendee(one) for one in attendees_of(event)[:MAX_ATTENDEES]],
+        attendees=_attendees(event),
         reminders_min=None if reminders.get("useDefault", True) else overrides,
         url=event.get("htmlLink"),
         visibility=str(event.get("visibility", "default")),
     )
+    left = MAX_DETAILS_BYTES - len(details.model_dump_json().encode())
+    shown = within_bytes(text[:MAX_DESCRIPTION_CHARS], max(left, 0))
+    details.event.untrusted_description = shown or None
+    details.description_truncated = len(shown) < len(text)
+    return details
+
+
+def _attendees(event: Event) -> list[Attendee]:
+    """The first of them, as far as there is room."""
+    found: list[Attendee] = []
+    size = 0
+    for one in attendees_of(event)[:MAX_ATTENDEES]:
+        attendee = _attendee(one)
+        size += len(attendee.model_dump_json().encode())
+        if size > _MAX_ATTENDEES_BYTES:
+            break
+        found.append(attendee)
+    return found
+
+
+def _line(line: str) -> str:
+    """A line of a recurrence; of one that is too long only its kind, which no tool takes back."""
+    return line if len(line) <= MAX_LINE_CHARS else f"{line.partition(':')[0]}: (too long to show)"
 
 
 def times_of(event: Event, zone: ZoneInfo) -> tuple[Point, Point]:

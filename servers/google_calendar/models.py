@@ -81,7 +81,7 @@ class EventDetails(BaseModel):
     others: list[str] = Field(
         description="All other people of it: what tools with `attendees` want restated."
     )
-    attendees: list[Attendee] = Field(description="The first 50.")
+    attendees: list[Attendee] = Field(description="The first of them: 50 at most.")
     reminders_min: list[int] | None = Field(description="Minutes before; null: the calendar's.")
     url: str | None
     visibility: str

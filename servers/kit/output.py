@@ -63,6 +63,18 @@ def text_part(text: str, offset: int = 0, max_chars: int = MAX_TEXT_CHARS) -> Te
     )
 
 
+def within_bytes(text: str, max_bytes: int) -> str:
+    """The longest begin of a text that takes at most so many bytes in a result (in its JSON)."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(to_json(text[:middle])) - len('""') <= max_bytes:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low]
+
+
 def check_result(result: ToolResult) -> None:
     """Raises TooLarge for a result over the ceiling: half a JSON document is worse than none.
 
