@@ -6,11 +6,12 @@ from typing import Any
 from servers.google_tasks.models import OneTask, Task, TaskList
 from servers.kit.errors import InvalidInput
 from servers.kit.foreign_text import clean_text
-from servers.kit.output import MAX_TEXT_CHARS
+from servers.kit.output import MAX_TEXT_CHARS, within_bytes
 
 MAX_TITLE_CHARS = 200
-# All notes of a page, so that it stays below the limit of a result.
-_PAGE_NOTES_CHARS = 8_000
+# All notes and all titles of a page, so that it stays below the limit of a result.
+_PAGE_TEXT_BYTES = 8_000
+_ONE_TEXT_BYTES = 26_000
 
 Resource = dict[str, Any]
 
@@ -20,13 +21,13 @@ def task_list(resource: Resource) -> TaskList:
 
 
 def tasks(resources: list[Resource]) -> list[Task]:
-    """Of a page; notes are cut to an equal share."""
-    share = _PAGE_NOTES_CHARS // max(1, len(resources))
-    return [Task(**_fields(one, share)) for one in resources]
+    """Of a page; notes and long titles are cut to an equal share."""
+    share = _PAGE_TEXT_BYTES // max(1, len(resources))
+    return [Task(**_fields(one, MAX_TEXT_CHARS, share)) for one in resources]
 
 
 def one_task(resource: Resource, account: str, list_id: str) -> OneTask:
-    fields = _fields(resource, MAX_TEXT_CHARS)
+    fields = _fields(resource, MAX_TEXT_CHARS, _ONE_TEXT_BYTES)
     return OneTask(**fields, account=account, list_id=list_id, link=resource.get("webViewLink"))
 
 
@@ -61,12 +62,12 @@ def _day(name: str, text: str) -> date:
         raise InvalidInput(f"{name}: {text!r} is no day; write it as 2026-11-20.") from error
 
 
-def _fields(resource: Resource, notes_chars: int) -> dict[str, Any]:
+def _fields(resource: Resource, notes_chars: int, max_bytes: int) -> dict[str, Any]:
     notes = str(resource.get("notes") or "")
     return {
         "task_id": resource["id"],
-        "untrusted_title": _title(resource),
-        "untrusted_notes": clean_text(notes, notes_chars) or None,
+        "untrusted_title": within_bytes(_title(resource), max_bytes),
+        "untrusted_notes": within_bytes(clean_text(notes, notes_chars), max_bytes) or None,
         "notes_chars": len(notes),
         "due": due_of(resource),
         "is_done": resource.get("status") == "completed",

@@ -32,6 +32,14 @@ class _Place(BaseModel):
     page: str
 
 
+class _TasksPlace(_Place):
+    """Where the tasks of a list go on, and which they are."""
+
+    list_id: str
+    due_max: str | None
+    show_completed: bool
+
+
 @asynccontextmanager
 async def _lifespan(_: FastMCP[GoogleApi]) -> AsyncGenerator[GoogleApi]:
     async with GoogleApi(mcp.accounts, "tasks", "v1") as api:
@@ -68,7 +76,9 @@ async def list(  # noqa: A001 - the model reads `google_tasks__list`
     ] = None,
     show_completed: Annotated[bool, Field(description="Those that are done as well.")] = False,
     limit: Limit = 20,
-    cursor: Cursor = None,
+    cursor: Annotated[
+        str | None, Field(max_length=1000, description="next_cursor; the rest is ignored then.")
+    ] = None,
     account: AccountArgument = None,
 ) -> Tasks:
     """List the tasks of a list in their order; subtasks have parent_id.
@@ -76,16 +86,15 @@ async def list(  # noqa: A001 - the model reads `google_tasks__list`
     Use it for "what do I have to do?". Long notes are cut: get has them whole.
     """
     due_max = None if due_before is None else reading.last_moment_before(due_before)
+    wanted = {"list_id": list_id, "due_max": due_max, "show_completed": show_completed}
+    if cursor is not None:
+        wanted = decode_cursor(cursor, _TasksPlace).model_dump()
     client = await _client(account, "read")
-    found = await client.tasks(
-        list_id, limit=limit, page=_page(cursor), due_max=due_max, show_completed=show_completed
-    )
-    return Tasks(
-        account=client.account,
-        list_id=list_id,
-        items=reading.tasks(found.get("items", [])),
-        next_cursor=_next(found),
-    )
+    found = await client.tasks(**wanted, limit=limit)
+    page = found.get("nextPageToken")
+    more = None if page is None else encode_cursor(_TasksPlace(**{**wanted, "page": page}))
+    items = reading.tasks(found.get("items", []))
+    return Tasks(account=client.account, list_id=wanted["list_id"], items=items, next_cursor=more)
 
 
 @mcp.fleet_tool
