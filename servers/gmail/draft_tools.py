@@ -109,7 +109,7 @@ async def send_draft(
     subject: Annotated[str, Field(max_length=1000, description="subject of the draft.")],
     account: AccountArgument = None,
 ) -> SentMail:
-    """Send a draft as it was read last. The owner is asked each time, and sees it whole.
+    """Send a draft as it was read last. The owner is asked each time.
 
     Refused when the draft is not of this version, or recipients or subject differ from it.
     """

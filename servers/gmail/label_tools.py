@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from servers.gmail import labels, organising
-from servers.gmail.approvals import change_preview, mails_preview
+from servers.gmail.approvals import change_preview, label_preview, mails_preview, restoring_preview
 from servers.gmail.arguments import (
     Archive,
     Cursor,
@@ -23,6 +23,7 @@ from servers.gmail.arguments import (
 from servers.gmail.models import Changed, DeletedLabel, Labels, OneLabel
 from servers.gmail.opening import mcp, opened
 from servers.kit.accounts import AccountArgument
+from servers.kit.errors import InvalidInput
 from servers.kit.previews import Preview
 
 _Wanted = tuple[list[str], list[str]]
@@ -38,7 +39,12 @@ async def modify(
     star: Star = None,
     account: AccountArgument = None,
 ) -> Changed:
-    """Label, archive, star or mark up to 5 mails; modify_many takes more."""
+    """Label, archive, star or mark up to 5 mails; modify_many takes more, and SPAM."""
+    if "SPAM" in {label.upper() for label in add_labels}:
+        raise InvalidInput(
+            "Use modify_many to add SPAM: the owner is asked, for Gmail deletes such mail after 30"
+            " days as it does what is in the trash."
+        )
     wanted = _asked(add_labels, remove_labels, archive, mark_read, star)
     return await _modified(message_ids, wanted, account)
 
@@ -132,6 +138,18 @@ async def delete_label(label: Label, account: AccountArgument = None) -> Deleted
 async def _before_trashing(message_ids: Fifty, account: AccountArgument = None) -> Preview:
     client, zone = await opened(account, "organise")
     return Preview(lines=await mails_preview(client, message_ids, zone))
+
+
+@mcp.preview_of("delete_label")
+async def _before_deleting(label: Label, account: AccountArgument = None) -> Preview:
+    client, _ = await opened(account, "organise")
+    return label_preview(await labels.counted_label(client, label), client.account)
+
+
+@mcp.preview_of("restore_labels")
+async def _before_restoring(changes: list[str], account: AccountArgument = None) -> Preview:
+    client, zone = await opened(account, "organise")
+    return await restoring_preview(client, changes, zone)
 
 
 @mcp.preview_of("modify")

@@ -50,6 +50,13 @@ async def own_label(client: GmailClient, label: str) -> Message:
     return found
 
 
+async def counted_label(client: GmailClient, label: str) -> LabelRow:
+    """The same with how many mails have it."""
+    found = await own_label(client, label)
+    [counted] = await client.label_counts([found["id"]])
+    return _row(counted or found)
+
+
 def ids_of(known: Sequence[Message], labels: Sequence[str]) -> frozenset[str]:
     """Ids of labels that are told by id or name. Raises NotFound."""
     by_name: Mapping[str, str] = {str(one["name"]).lower(): str(one["id"]) for one in known}

@@ -83,7 +83,7 @@ class MailHead(BaseModel):
 class Mail(MailHead, MailBody):
     account: str
     zone: str
-    source: str = "gmail"
+    source: str = Field(description="In words for the owner.")
     attachments: list[MailFile]
     attachments_total: int
     next_attachment: int | None = Field(description="Pass as attachment_offset for more of them.")
@@ -95,6 +95,7 @@ class Mail(MailHead, MailBody):
 
 class ThreadMail(BaseModel):
     message_id: str
+    source: str = Field(description="In words for the owner.")
     date: str
     sender: Address | None
     to: list[Address] = Field(description="The first few.")
@@ -107,7 +108,6 @@ class ThreadMail(BaseModel):
 class Thread(BaseModel):
     account: str
     zone: str
-    source: str = "gmail"
     thread_id: str
     untrusted_subject: str
     messages: list[ThreadMail] = Field(description="Oldest first.")

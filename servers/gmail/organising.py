@@ -66,7 +66,7 @@ async def checked_labels(
 
 async def restore(client: GmailClient, changes: Sequence[str]) -> Outcome:
     """Raises InvalidInput for what is not as `restore_labels` is told it."""
-    parsed = {message_id: (add, remove) for message_id, add, remove in map(_parsed, changes)}
+    parsed = parsed_changes(changes)
     before = await _labelled(client, list(parsed))
     wanted: Labelled = {}
     groups: defaultdict[tuple[frozenset[str], frozenset[str]], list[str]] = defaultdict(list)
@@ -163,6 +163,13 @@ async def _outcome(
 def _change(message_id: str, *, back_in: frozenset[str], back_out: frozenset[str]) -> str:
     added = [f"+{label}" for label in sorted(back_in)]
     return " ".join([message_id, *added, *(f"-{label}" for label in sorted(back_out))])
+
+
+def parsed_changes(
+    changes: Sequence[str],
+) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+    """Ids of labels to add and to remove, by the id of the mail. Raises InvalidInput."""
+    return {message_id: (add, remove) for message_id, add, remove in map(_parsed, changes)}
 
 
 def _parsed(change: str) -> tuple[str, frozenset[str], frozenset[str]]:

@@ -10,7 +10,7 @@ from servers.gmail.addresses import addresses_in
 from servers.gmail.budget import MAX_BODY_BYTES, cut, fitting
 from servers.gmail.client import Message
 from servers.gmail.content import Content
-from servers.gmail.models import FoundMail, Mail, MailBody, MailHead, ThreadMail
+from servers.gmail.models import Address, FoundMail, Mail, MailBody, MailHead, ThreadMail
 from servers.gmail.parts import Part, all_headers, files_in, headers_of, parts_of
 from servers.gmail.texts import MAX_SUBJECT_CHARS, header_text, without_quotes
 from servers.gmail.verdicts import authentication_in
@@ -119,6 +119,7 @@ def whole_mail(
         **body.model_dump(),
         account=account,
         zone=zone,
+        source=_source(head.sender),
         attachments=shown,
         attachments_total=len(files),
         next_attachment=after if after < len(files) else None,
@@ -142,16 +143,24 @@ def thread_mail(
     text = content.text[:200_000]
     shown = cut((without_quotes(text) if strip_quotes else text)[:max_chars], MAX_BODY_BYTES)
     files = files_in(parts)
+    sender = next(iter(addresses_in(headers.get("from", ""))), None)
     return ThreadMail(
         message_id=message["id"],
+        source=_source(sender),
         date=date_of(message, zone),
-        sender=next(iter(addresses_in(headers.get("from", ""))), None),
+        sender=sender,
         to=addresses_in(headers.get("to", ""))[:_FEW],
         untrusted_body=shown,
         truncated=len(shown) < len(content.text),
         attachments=[one.file for one in files[:_FEW]],
         attachments_total=len(files),
     )
+
+
+def _source(sender: Address | None) -> str:
+    """Where foreign text came from, as an approval tells the owner what the chat has read."""
+    # His address and not his name, which says whatever he likes.
+    return f"mail from {sender.address}" if sender and sender.address else "mail from somebody"
 
 
 def _foremost(links: Sequence[Link]) -> list[Link]:
