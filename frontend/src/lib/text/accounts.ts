@@ -20,7 +20,7 @@ export const accounts = {
 	page: {
 		loading: 'Loading the accounts',
 		failed: 'The accounts could not be loaded.',
-		none: 'None of the servers that are switched on needs an account.',
+		none: 'None of the servers that are switched on needs an account. servers/README.md says how to switch on Gmail, Google Calendar and Google Tasks.',
 		noAccount: 'Nobody is signed in.',
 		states: {
 			ok: 'signed in',
@@ -35,7 +35,7 @@ export const accounts = {
 		worksUntil: (when: string, left: string) =>
 			left ? `Works until ${when}, ${left} from now.` : `Worked until ${when}.`,
 		testing:
-			'Google ends sign-ins after 7 days while the consent screen of your client is in testing. Publish it, then sign in again, and this one stays.',
+			'Google ends sign-ins after 7 days while the consent screen of your client is in testing. Publish it, then sign in again: the new sign-in stays.',
 		another: 'Sign in with another account',
 		again: 'Sign in again',
 		more: (what: string) => `Also permit: ${what}`,
