@@ -31,7 +31,7 @@ class TasksClient:
         list_id: str,
         *,
         limit: int,
-        page: str | None = None,
+        page: str | None,
         due_max: str | None,
         show_completed: bool,
     ) -> Resource:

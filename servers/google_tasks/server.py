@@ -32,12 +32,13 @@ class _Place(BaseModel):
     page: str
 
 
-class _TasksPlace(_Place):
-    """Where the tasks of a list go on, and which they are."""
+class _TasksPlace(BaseModel):
+    """Which tasks of a list are asked for, and where they go on."""
 
     list_id: str
     due_max: str | None
     show_completed: bool
+    page: str | None = None
 
 
 @asynccontextmanager
@@ -86,15 +87,24 @@ async def list(  # noqa: A001 - the model reads `google_tasks__list`
     Use it for "what do I have to do?". Long notes are cut: get has them whole.
     """
     due_max = None if due_before is None else reading.last_moment_before(due_before)
-    wanted = {"list_id": list_id, "due_max": due_max, "show_completed": show_completed}
+    place = _TasksPlace(list_id=list_id, due_max=due_max, show_completed=show_completed)
     if cursor is not None:
-        wanted = decode_cursor(cursor, _TasksPlace).model_dump()
+        place = decode_cursor(cursor, _TasksPlace)
     client = await _client(account, "read")
-    found = await client.tasks(**wanted, limit=limit)
+    found = await client.tasks(
+        place.list_id,
+        limit=limit,
+        page=place.page,
+        due_max=place.due_max,
+        show_completed=place.show_completed,
+    )
     page = found.get("nextPageToken")
-    more = None if page is None else encode_cursor(_TasksPlace(**{**wanted, "page": page}))
-    items = reading.tasks(found.get("items", []))
-    return Tasks(account=client.account, list_id=wanted["list_id"], items=items, next_cursor=more)
+    return Tasks(
+        account=client.account,
+        list_id=place.list_id,
+        items=reading.tasks(found.get("items", [])),
+        next_cursor=encode_cursor(place.model_copy(update={"page": page})) if page else None,
+    )
 
 
 @mcp.fleet_tool
