@@ -6,7 +6,7 @@ from itertools import islice
 
 from servers.kit.foreign_text.characters import clean_text
 from servers.kit.foreign_text.links import Link, link_of
-from servers.kit.foreign_text.styles import Look, Sheet, look_within
+from servers.kit.foreign_text.styles import Look, Sheet, is_dot, look_within
 from servers.kit.foreign_text.tokens import Open, Text, tokens_of
 
 MAX_PAGE_CHARS = 2_000_000
@@ -42,7 +42,8 @@ _ENDS: Mapping[str, frozenset[str]] = {
 }
 _UNSEEN = frozenset({
     "script", "style", "head", "title", "template", "noframes", "noembed", "iframe", "object",
-    "svg", "math", "select", "datalist", "audio", "video", "canvas", "textarea",
+    "svg", "math", "select", "datalist", "audio", "video", "canvas", "textarea", "dialog",
+    "progress", "meter",
 })  # fmt: skip
 _CLOSED_BY_LINES = frozenset({"p"})
 
@@ -76,7 +77,10 @@ def _sheet_of(page: str) -> Sheet:
     sheet = Sheet()
     if "<style" in page.lower():
         for token in islice(tokens_of(page), MAX_TOKENS):
-            if isinstance(token, Open) and token.name == "style":
+            if not isinstance(token, Open) or token.name != "style":
+                continue
+            # What holds on paper only hides nothing from a reader.
+            if token.attributes.get("media", "").strip().lower() != "print":
                 sheet.read(token.raw)
     return sheet
 
@@ -168,7 +172,10 @@ class _Reader:
         elif tag.name == "hr":
             self._break(2)
         elif (
-            tag.name == "img" and look.shows_text and (alt := tag.attributes.get("alt", "")).strip()
+            tag.name == "img"
+            and look.shows_text
+            and not is_dot(tag.attributes)
+            and (alt := tag.attributes.get("alt", "")).strip()
         ):
             self.add_text(f" {alt} ")
 

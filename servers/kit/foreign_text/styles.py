@@ -14,12 +14,15 @@ _CLOSE_SHADES = 24
 """How far apart two colours may be, channels summed, and still not be told from each other."""
 
 Declarations = dict[str, str]
+_IMPORTANT = "!important"
 Colour = tuple[int, int, int]
 
 _WHITE: Colour = (255, 255, 255)
 _BLACK: Colour = (0, 0, 0)
 _NAMED: Mapping[str, Colour] = {
     "white": _WHITE, "black": _BLACK, "snow": (255, 250, 250), "ivory": (255, 255, 240),
+    "floralwhite": (255, 250, 240), "mintcream": (245, 255, 250), "azure": (240, 255, 255),
+    "aliceblue": (240, 248, 255),
     "whitesmoke": (245, 245, 245), "ghostwhite": (248, 248, 255), "red": (255, 0, 0),
     "gray": (128, 128, 128), "grey": (128, 128, 128), "blue": (0, 0, 255), "green": (0, 128, 0),
 }  # fmt: skip
@@ -77,7 +80,8 @@ class Sheet:
                 is_new = key not in self.rules
                 if not _SIMPLE.fullmatch(key) or (is_new and len(self.rules) >= MAX_RULES):
                     continue
-                self.rules[key] = {**self.rules.get(key, {}), **declarations}
+                self.rules[key] = dict(self.rules.get(key, {}))
+                _add(self.rules[key], declarations)
 
     def declarations(self, name: str, attributes: Mapping[str, str]) -> Declarations:
         """What holds for an element, from the weakest selector to its own `style`."""
@@ -89,22 +93,29 @@ class Sheet:
             identity = attributes.get("id", "").lower()
             keys += [f"#{identity}", f"{name}#{identity}"] if identity else []
             for key in keys:
-                found.update(self.rules.get(key, {}))
+                _add(found, self.rules.get(key, {}))
         if (style := attributes.get("style")) is not None:
             if style not in self._inline and len(self._inline) < MAX_RULES:
                 self._inline[style] = declarations_of(style.lower())
-            found.update(self._inline.get(style) or declarations_of(style.lower()))
-        return found
+            _add(found, self._inline.get(style) or declarations_of(style.lower()))
+        return {name: value.replace(_IMPORTANT, "").strip() for name, value in found.items()}
 
 
 def declarations_of(css: str) -> Declarations:
-    """`name: value` pairs of lower-case CSS."""
-    pairs = (part.partition(":") for part in _CSS_COMMENT.sub("", css).split(";", 200)[:200])
-    return {
-        name.strip(): value.replace("!important", "").strip()
-        for name, colon, value in pairs
-        if colon
-    }
+    """`name: value` pairs of lower-case CSS, each with its `!important`."""
+    found: Declarations = {}
+    for part in _CSS_COMMENT.sub("", css).split(";", 200)[:200]:
+        name, colon, value = part.partition(":")
+        if colon:
+            _add(found, {name.strip(): value.replace("! ", "!").strip()})
+    return found
+
+
+def _add(found: Declarations, later: Declarations) -> None:
+    """What comes later holds, unless only the earlier one is important."""
+    for name, value in later.items():
+        if _IMPORTANT in value or _IMPORTANT not in found.get(name, ""):
+            found[name] = value
 
 
 def look_within(outer: Look, declared: Declarations, attributes: Mapping[str, str]) -> Look:
@@ -113,7 +124,8 @@ def look_within(outer: Look, declared: Declarations, attributes: Mapping[str, st
         return replace(outer, is_hidden=True)
     background = declared.get("background-color") or declared.get("background")
     background = background or attributes.get("bgcolor", "").lower()
-    colour = declared.get("color") or attributes.get("color", "").lower()
+    colour = declared.get("-webkit-text-fill-color") or declared.get("color")
+    colour = colour or attributes.get("color", "").lower()
     if "background" in attributes or "url(" in declared.get("background-image", "") + background:
         background = "picture"
     look = outer
@@ -143,7 +155,8 @@ def _hides(declared: Declarations) -> bool:
 
 
 def _is_clipped(declared: Declarations) -> bool:
-    cut = declared.get("overflow", "").startswith(("hidden", "clip"))
+    ways = (declared.get(name, "") for name in ("overflow", "overflow-x", "overflow-y"))
+    cut = any(way.startswith(("hidden", "clip")) for way in ways)
     small = any(
         _is_tiny(declared.get(name)) for name in ("height", "width", "max-height", "max-width")
     )
@@ -174,6 +187,11 @@ def _is_tiny(value: str | None) -> bool:
     # A share of an unknown width is small only when it is nothing.
     limit = _SMALLEST_FONT_PX if number[2] in {"px", "pt", ""} else 0.0
     return float(number[1]) <= limit
+
+
+def is_dot(attributes: Mapping[str, str]) -> bool:
+    """Whether a picture is too small to show what stands in for it."""
+    return any(_is_tiny(attributes.get(name)) for name in ("width", "height"))
 
 
 def _pixels(value: str | None) -> float | None:

@@ -22,7 +22,10 @@ _COMMENT_END = re.compile(r"--!?>")
 _LONG_REFERENCE = re.compile(r"&#(?:[0-9]{8,}+|[xX][0-9a-fA-F]{8,}+);?")
 _RAW = frozenset({"script", "style", "xmp", "iframe", "noembed", "noframes", "textarea", "title"})
 _KEPT_ATTRIBUTES = frozenset(
-    {"style", "class", "id", "hidden", "href", "alt", "background", "bgcolor", "color"}
+    {
+        *("style", "class", "id", "hidden", "href", "alt", "background", "bgcolor", "color"),
+        *("width", "height", "media"),
+    }
 )
 
 

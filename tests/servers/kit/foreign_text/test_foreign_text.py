@@ -238,3 +238,33 @@ def test_rules_stand_between_the_comment_marks_of_old_browsers_too() -> None:
     page = "<style><!-- .h {display: none} --></style><p class=h>hidden</p>seen"
 
     assert text_of_html(page)[0] == "seen"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<style>.h{display:none!important}</style><p class=h style='display:block'>hidden</p>seen",
+        "<style>.h{display:none ! important}.h{display:block}</style><p class=h>hidden</p>seen",
+        "<p style='-webkit-text-fill-color: transparent'>hidden</p>seen",
+        "<p style='height:0; overflow-y:hidden'>hidden</p>seen",
+        "<p style='color:floralwhite'>hidden</p>seen",
+        "<dialog>hidden</dialog>seen",
+        "<progress>hidden</progress>seen",
+        "<img alt=hidden width=1 height=1>seen",
+    ],
+)
+def test_what_browsers_do_not_show_is_left_out_too(page: str) -> None:
+    assert text_of_html(page)[0] == "seen"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<style media=print>p{display:none}</style><p>seen</p>",
+        "<style>.h{display:block!important}</style><p class=h style='display:none'>seen</p>",
+        "<p style='display:block!important; display:none'>seen</p>",
+        "<img alt=seen width=100%>",
+    ],
+)
+def test_what_browsers_show_is_not_left_out(page: str) -> None:
+    assert text_of_html(page)[0] == "seen"
