@@ -15,6 +15,7 @@ from servers.kit.errors import (
     Unavailable,
     UpstreamError,
 )
+from servers.kit.foreign_text import clean_text
 
 MAX_SAID_CHARS = 300
 RATE_REASONS = frozenset(
@@ -57,7 +58,7 @@ class Refusal:
     def said(self) -> str:
         """Google's own sentence, on one line, or nothing."""
         message = str(self._error.get("message") or "")
-        line = " ".join(message.split())[:MAX_SAID_CHARS]
+        line = " ".join(clean_text(message, MAX_SAID_CHARS).split())
         return f": {line}" if line else ""
 
     def error(self, account: str, capability: str) -> UpstreamError:

@@ -20,7 +20,7 @@ from servers.kit.errors import (
 from servers.kit.gate.current import begin_call
 from servers.kit.google import api as google_api
 from servers.kit.google.api import GoogleApi
-from servers.kit.google.errors import OutcomeUnknown
+from servers.kit.google.errors import OutcomeUnknown, Refusal
 from tests.fakes.google import FakeGoogle
 from tests.servers.kit.google.conftest import ANNA, OpenAccounts, sign_in
 
@@ -385,3 +385,9 @@ async def test_a_call_knows_that_it_may_not_run_twice_any_more(
     with suppress(InvalidInput, OutcomeUnknown):
         await account.execute(label(account.service))
     assert call.has_acted is (fault != {"status": 400})
+
+
+def test_what_google_says_is_cleaned_of_what_cannot_be_seen() -> None:
+    said = b'{"error": {"message": "Bad\\u200b \\u202ename\\n\\n of\\u2028it"}}'
+
+    assert Refusal(400, None, said).said == ": Bad name of it"
