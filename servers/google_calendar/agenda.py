@@ -67,7 +67,7 @@ def continued(cursor: str) -> Window:
 def check_window(start: datetime, end: datetime, most: timedelta) -> None:
     """Raises InvalidInput for a window that is empty or longer than `most`."""
     if end <= start:
-        raise InvalidInput("end is not after start.")
+        raise InvalidInput("end is not after start; it is not included: for one day, the next.")
     if end - start > most:
         raise InvalidInput(f"From start to end are more than {most.days} days: ask for less.")
 

@@ -94,7 +94,11 @@ class CalendarAccount:
                 pageToken=token,
                 q=query,
             )
-            page = await self._google.execute(request, max_bytes=MAX_PAGE_BYTES)
+            try:
+                page = await self._google.execute(request, max_bytes=MAX_PAGE_BYTES)
+            except NotFound as error:
+                named = calendar_id[:80]
+                raise NotFound(f"There is no calendar {named!r}: see list_calendars.") from error
             for event in page.get("items", []):
                 yield self._as_owner(calendar_id, event)
             if (token := page.get("nextPageToken")) is None:

@@ -57,7 +57,10 @@ def read_hours(text: str) -> tuple[time, time | None]:
     except ValueError as error:
         raise InvalidInput(f"working_hours is {text[:40]!r}: write 09:00-17:30.") from error
     if end is not None and end <= begin:
-        raise InvalidInput(f"working_hours is {text[:40]!r}: its end is not after its begin.")
+        raise InvalidInput(
+            f"working_hours is {text[:40]!r}: its end is not after its begin. Of hours"
+            " past midnight ask in two calls: 22:00-24:00 and 00:00-06:00."
+        )
     return begin, end
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from fastmcp.exceptions import ToolError
 
 from tests.servers.google_calendar.conftest import ANNA, Call
 
@@ -72,3 +73,27 @@ async def test_calendars_on_display_that_are_not_looked_at_are_told(
     busy_only, more = agenda["notes"]
     assert "Of 1 calendars on display only busy times" in busy_only
     assert more.startswith("3 more calendars are on display")
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "advice"),
+    [
+        ("agenda", {"start": "2026-11-23", "calendar_ids": ["Work"]}, "see list_calendars"),
+        ("agenda", {"start": "2026-11-23", "end": "2026-11-23"}, "for one day, the next"),
+        (
+            "free_time",
+            {
+                "start": "2026-11-23",
+                "end": "2026-11-25",
+                "duration_min": 30,
+                "working_hours": "22:00-06:00",
+            },
+            "22:00-24:00 and 00:00-06:00",
+        ),
+    ],
+)
+async def test_a_refusal_says_what_to_write(
+    call: Call, tool: str, arguments: dict[str, Any], advice: str
+) -> None:
+    with pytest.raises(ToolError, match=advice):
+        await call(tool, **arguments)
