@@ -58,9 +58,10 @@ class GoogleSettings(BaseSettings):
         path = self.oauth_client_file
         if path is None:
             raise NotConfigured(
-                f"Google needs a client id of your own: {SETUP}. Then set GOOGLE_OAUTH_CLIENT_FILE to"
-                " the file you downloaded, or GOOGLE_OAUTH_CLIENT_ID and GOOGLE_OAUTH_CLIENT_SECRET,"
-                " in .env or where your client starts this server, and start it again."
+                f"Google needs a client id of your own: {SETUP}. Then set GOOGLE_OAUTH_CLIENT_FILE"
+                " to the file you downloaded, or GOOGLE_OAUTH_CLIENT_ID and"
+                " GOOGLE_OAUTH_CLIENT_SECRET, in .env or where your client starts this server,"
+                " and start it again."
             )
         try:
             found = _ClientFile.model_validate_json(path.read_bytes())
