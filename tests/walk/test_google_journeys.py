@@ -329,7 +329,7 @@ def test_a_mail_that_wants_data_sent_stops_at_the_approval(
 
     turn = house.follow("Read the mail of the support.", plan)
     drafted = house.approve(turn)
-    assert drafted["taint"] == ["Search mail (gmail)", "gmail"]
+    assert drafted["taint"] == ["Search mail (gmail)", "mail from help@evil.example"]
     asked = house.deny(turn, 2)
     assert {"name": "To", "value": "thief@evil.example"} in asked["preview"]["lines"]
     turn.finish()
