@@ -42,8 +42,11 @@ class GrantKeys:
         by: str,
         taint: Sequence[str] = (),
         grant_id: str,
+        account: str | None = None,
     ) -> str:
         """Return a grant for this call, good for ten minutes.
+
+        One of scope `once` is for the account that it was approved for, and for no other.
 
         `tool` is the server's own name of it, `owner` the owner's name. The server binds `grant_id`
         to the first `call_id` it comes with. The key is made when the server has none yet. Raises
@@ -66,6 +69,7 @@ class GrantKeys:
             "by": by,
             "taint": list(taint),
         }
+        payload |= {"account": account} if scope == "once" else {}
         signed = _base64url(canonical_json(payload))
         key = self._key(server)
         return f"{signed}.{_base64url(hmac.digest(key, signed.encode(), hashlib.sha256))}"

@@ -211,7 +211,7 @@ class ApprovedCalls:
                 await permits.confirm(approval, arguments)
             if tool.is_journalled:
                 permit = await permits.permit(
-                    tool, arguments, consent_of(approval), call_id=call_id, base=permit
+                    tool, arguments, consent_of(approval, tool), call_id=call_id, base=permit
                 )
         except ToolError as error:
             return ToolResult("failed", str(error), error=str(error), error_code=error.code)

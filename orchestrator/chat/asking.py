@@ -9,7 +9,9 @@ from sqlalchemy import Connection
 from orchestrator.approvals.inbox import Inbox
 from orchestrator.chat.events import ApprovalRequested, ApprovalResolved
 from orchestrator.chat.open_round import OpenRound
+from orchestrator.chat.permits import named_account
 from orchestrator.chat.planned_call import PlannedCall
+from orchestrator.chat.signing_in import SignIns, sign_in_needed
 from orchestrator.chat.turn_log import TurnLog
 from orchestrator.chat.watching import Watching
 from orchestrator.domain.approvals import Approval
@@ -18,13 +20,17 @@ from orchestrator.domain.ids import new_id
 from orchestrator.domain.times import to_rfc3339, utc_now
 from orchestrator.domain.tools import ToolDefinition, ToolResult
 from orchestrator.store import approvals
-from orchestrator.tools.previews import ToolPreviews
+from orchestrator.tools.previews import Told, ToolPreviews
 
 CLIENT = "web chat"
 
 
-class Asking(Watching[Approval]):
-    """Asks and waits; use it as an async context manager around the round."""
+class Asking(Watching[Approval, Approval | ToolResult | None]):
+    """Asks and waits; use it as an async context manager around the round.
+
+    A call that cannot be made ends with its result, and nobody is asked; one that needs a sign-in
+    first ends with None: that is asked for in its place, and the call judged anew after it.
+    """
 
     def __init__(
         self,
@@ -33,6 +39,7 @@ class Asking(Watching[Approval]):
         log: TurnLog,
         inbox: Inbox,
         previews: ToolPreviews,
+        sign_ins: SignIns,
         *,
         lifetime_h: float,
         taint: Iterable[str],
@@ -45,17 +52,17 @@ class Asking(Watching[Approval]):
         self._log = log
         self._inbox = inbox
         self._previews = previews
+        self._sign_ins = sign_ins
         self._lifetime = timedelta(hours=lifetime_h)
         self._taint = list(taint)
         self._told = open_round.told if open_round else frozenset[str]()
-        self._to_preview: dict[str, ToolDefinition] = {}
+        self._to_preview: dict[str, tuple[PlannedCall, ToolDefinition]] = {}
 
     def ask(self, call: PlannedCall, tool: ToolDefinition, reason: str) -> list[Approval]:
         """Add the event that asks, and return the row that the next commit must `store`.
 
         Where its server has to say first what the call would do, watching sees to both.
         """
-        account = call.request.arguments.get(tool.account_argument or "")
         now = utc_now()
         approval = Approval(
             id=new_id("appr"),
@@ -65,7 +72,7 @@ class Asking(Watching[Approval]):
             server=tool.server,
             tool=tool.qualified_name,
             title=tool.title,
-            account=account if isinstance(account, str) else None,
+            account=named_account(tool, call.request.arguments),
             arguments=call.request.arguments,
             level=tool.level,
             effect=tool.effect,
@@ -80,7 +87,7 @@ class Asking(Watching[Approval]):
         )
         self._asked[call.id] = approval
         if tool.has_preview:
-            self._to_preview[approval.id] = tool
+            self._to_preview[approval.id] = (call, tool)
             return []
         self._log.add(_requested(approval))
         return [approval]
@@ -90,10 +97,13 @@ class Asking(Watching[Approval]):
         for approval in asked:
             approvals.insert(conn, self._owner_id, approval)
 
-    async def _ended(self, row: Approval) -> Approval:
-        tool = self._to_preview.pop(row.id, None)
-        if tool is not None:
-            await self._ask_with_preview(row, tool)
+    async def _ended(self, row: Approval) -> Approval | ToolResult | None:
+        if (unasked := self._to_preview.pop(row.id, None)) is not None:
+            call, tool = unasked
+            told = await self._previews.tell(tool, row.arguments)
+            if isinstance(told, ToolResult):
+                return await self._sign_in_first(call, told)
+            await self._ask_with_preview(row, told)
         self._inbox.note([row])
         decided = await self._inbox.wait(self._owner_id, row.id)
         if row.id not in self._told:
@@ -101,10 +111,21 @@ class Asking(Watching[Approval]):
             self._log.emit(resolved(decided))
         return decided
 
-    async def _ask_with_preview(self, approval: Approval, tool: ToolDefinition) -> None:
-        """Ask once its server told what it would do; after a crash before, it is judged anew."""
-        preview = await self._previews.preview(tool, approval.arguments)
-        asked = approval.model_copy(update={"preview": preview})
+    async def _sign_in_first(self, call: PlannedCall, result: ToolResult) -> ToolResult | None:
+        """Ask for the sign-in that the result wants; any other is the end of the call."""
+        needed = sign_in_needed(result)
+        if needed is None or not self._sign_ins.may_ask(call):
+            return result
+        question = self._sign_ins.ask(call, needed)
+        del self._asked[call.id]
+        await self._log.commit(lambda conn: self._sign_ins.store(conn, question))
+        self._sign_ins.watch(call.id)
+        return None
+
+    async def _ask_with_preview(self, approval: Approval, told: Told) -> None:
+        """Ask now that its server told what it would do; after a crash before, judged anew."""
+        shown = {"preview": told.preview, "account": told.account or approval.account}
+        asked = approval.model_copy(update=shown)
         self._log.add(_requested(asked))
         await self._log.commit(lambda conn: self.store(conn, [asked]))
 

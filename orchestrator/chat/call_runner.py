@@ -67,7 +67,9 @@ class CallRunner:
         if isinstance(permit, Refuse):
             return refused(permit)
         result = await self._send(call, arguments, permit)
-        if result.error_code == APPROVAL_REQUIRED and approval is None:
+        is_ours = call.definition is not None and call.definition.is_journalled
+        if result.error_code == APPROVAL_REQUIRED and (approval is None or is_ours):
+            # Also after an approval: it was for another account than the call is for by now.
             return Ask(_why(result))
         needed = sign_in_needed(result)
         if needed is None:
@@ -106,7 +108,7 @@ class CallRunner:
             return base
         if approval is not None:
             await self._permits.confirm(approval, arguments)
-            consent = consent_of(approval)
+            consent = consent_of(approval, tool)
         else:
             # Judged anew: what it can do may have changed while an earlier call waited.
             asks = tool.level >= ASKS

@@ -25,7 +25,7 @@ from orchestrator.chat.approved_calls import (
 from orchestrator.chat.asking import refused_by_owner
 from orchestrator.chat.judging import TOO_LARGE
 from orchestrator.chat.keeping import FileKeeper, Kept, Origin
-from orchestrator.chat.permits import Consent, Permits
+from orchestrator.chat.permits import Consent, Permits, named_account
 from orchestrator.chat.resources import ChatSettings
 from orchestrator.chat.signing_in import sign_in_needed
 from orchestrator.domain.approvals import Approval, PolicyMode
@@ -37,6 +37,7 @@ from orchestrator.errors import Conflict, Forbidden, ServerUnavailable, TooLarge
 from orchestrator.store import approvals
 from orchestrator.store.database import Database
 from orchestrator.tools.aggregator import MCPToolAggregator
+from orchestrator.tools.previews import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +186,16 @@ class DirectCalls:
         if is_too_large_to_ask(approval.arguments):
             raise TooLarge(f"Nothing ran: {TOO_LARGE}")
         tool = self._aggregator.tool(approval.tool)
-        preview = tool and await self._aggregator.previews.preview(tool, approval.arguments)
-        asked = approval.model_copy(update={"reason": reason, "preview": preview})
+        told = (
+            Told()
+            if tool is None
+            else await self._aggregator.previews.tell(tool, approval.arguments)
+        )
+        if isinstance(told, ToolResult):
+            result = _with_address(told, approval.server)
+            return Ended(approval.tool_call_id, outcome_of(Kept(result)))
+        shown = {"preview": told.preview, "account": told.account or approval.account}
+        asked = approval.model_copy(update={"reason": reason, **shown})
         stored, is_new = await self._database.write(_insert_once, owner_id, asked)
         if is_new:
             self._inbox.note([stored])
@@ -195,7 +204,6 @@ class DirectCalls:
     def _question(
         self, tool: ToolDefinition, arguments: dict[str, Any], call_id: str, client: str
     ) -> Approval:
-        account = arguments.get(tool.account_argument or "")
         now = utc_now()
         return Approval(
             id=new_id("appr"),
@@ -205,7 +213,7 @@ class DirectCalls:
             server=tool.server,
             tool=tool.qualified_name,
             title=tool.title,
-            account=account if isinstance(account, str) else None,
+            account=named_account(tool, arguments),
             arguments=arguments,
             level=tool.level,
             effect=tool.effect,

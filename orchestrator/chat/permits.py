@@ -23,11 +23,25 @@ class Consent:
     scope: GrantScope
     by: str
     grant_id: str = field(default_factory=lambda: secrets.token_hex(13))
+    account: str | None = None
+    """For whom, as its server said; None where it needs no account, or did not say."""
 
 
-def consent_of(approval: Approval) -> Consent:
-    """Return what an approval allows: its one call."""
-    return Consent("once", approval.decided_by or "web", approval.id)
+def consent_of(approval: Approval, tool: ToolDefinition) -> Consent:
+    """Return what an approval allows: its one call, for the account that it showed.
+
+    An account that the owner wrote into the arguments himself comes before that.
+    """
+    named = named_account(tool, approval.arguments_to_run or {})
+    return Consent(
+        "once", approval.decided_by or "web", approval.id, account=named or approval.account
+    )
+
+
+def named_account(tool: ToolDefinition, arguments: Mapping[str, Any]) -> str | None:
+    """Return the account that a call names; None when it leaves it to the server."""
+    named = arguments.get(tool.account_argument or "")
+    return named if isinstance(named, str) and named.strip() else None
 
 
 class Permits:
@@ -80,6 +94,7 @@ class Permits:
             by=consent.by,
             taint=base.taint,
             grant_id=consent.grant_id,
+            account=consent.account,
         )
         return replace(base, grant=grant)
 

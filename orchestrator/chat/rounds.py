@@ -53,22 +53,23 @@ class Rounds:
         """
         call_ids = [call.id for call in calls]
         resources, lifetime_h = self._resources, self._resources.settings.approval_lifetime_h
-        asking = Asking(
-            self._owner_id,
-            self._turn,
-            self._log,
-            resources.inbox,
-            resources.aggregator.previews,
-            lifetime_h=lifetime_h,
-            taint=self._judge.taint.sources,
-            open_round=open_round,
-        )
         sign_ins = SignIns(
             self._owner_id,
             self._turn,
             self._log,
             resources.questions,
             lifetime_h=lifetime_h,
+            open_round=open_round,
+        )
+        asking = Asking(
+            self._owner_id,
+            self._turn,
+            self._log,
+            resources.inbox,
+            resources.aggregator.previews,
+            sign_ins,
+            lifetime_h=lifetime_h,
+            taint=self._judge.taint.sources,
             open_round=open_round,
         )
         return ToolRound(

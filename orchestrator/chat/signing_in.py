@@ -58,7 +58,7 @@ def sign_in_needed(result: ToolResult) -> SignInNeeded | None:
         return None  # Its own sentence is all that can be told of it.
 
 
-class SignIns(Watching[Question]):
+class SignIns(Watching[Question, Question]):
     """Asks and waits; use it as an async context manager around the round."""
 
     def __init__(

@@ -138,10 +138,13 @@ class ToolRound:
     ) -> ToolResult | None:
         """Wait for all that was asked about a call; return its end if it may not run."""
         if self._asking.asks_about(call):
-            approval = await self._asking.end_about(call)
-            if approval.state != "approved":
-                return refused_by_owner(approval)
-            approvals[call.id] = approval
+            ended = await self._asking.end_about(call)
+            if isinstance(ended, ToolResult):
+                return ended
+            if ended is not None and ended.state != "approved":
+                return refused_by_owner(ended)
+            if ended is not None:
+                approvals[call.id] = ended
         if self._sign_ins.asks_about(call):
             question = await self._sign_ins.end_about(call)
             if question.state != "done":

@@ -5,7 +5,7 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from orchestrator.approvals.grants import GrantKeys
-from orchestrator.chat.permits import Consent, Permits
+from orchestrator.chat.permits import Consent, Permits, named_account
 from orchestrator.domain.chat import ToolCallRecord
 from orchestrator.domain.tools import Permit, ToolResult, UndoCall
 from orchestrator.domain.values import Value
@@ -73,7 +73,7 @@ class Undoing:
             if tool is not None and tool.is_journalled:
                 call_id = await self._id_of_next_try(tool.server, call_id)
                 permits = Permits(self._database, self._grants, owner_id, None)
-                consent = Consent("once", "undo")
+                consent = Consent("once", "undo", account=named_account(tool, undo.arguments))
                 permit = await permits.permit(
                     tool, undo.arguments, consent, call_id=call_id, base=permit
                 )

@@ -9,16 +9,17 @@ from orchestrator.approvals.waiters import Pending
 from orchestrator.chat.planned_call import PlannedCall
 
 Row = TypeVar("Row", bound=Pending)
+End = TypeVar("End")
 
 
-class Watching(Generic[Row]):
+class Watching(Generic[Row, End]):
     """Knows the newest row of each call; use it as a context manager around the round."""
 
     def __init__(self, asked: Mapping[str, Row]) -> None:
         """`asked` has, by call id, what was asked before a restart."""
         self._asked = dict(asked)
         self._group = asyncio.TaskGroup()
-        self._ends: dict[str, asyncio.Task[Row]] = {}
+        self._ends: dict[str, asyncio.Task[End]] = {}
 
     async def __aenter__(self) -> Self:
         """Watch what was asked by now, all of which is stored."""
@@ -45,9 +46,9 @@ class Watching(Generic[Row]):
         if row is not None and row.id not in self._ends:
             self._ends[row.id] = self._group.create_task(self._ended(row))
 
-    async def end_about(self, call: PlannedCall) -> Row:
-        """Return what was asked about the call, once it is not pending any more."""
+    async def end_about(self, call: PlannedCall) -> End:
+        """Return what became of what was asked about the call, once it is not pending any more."""
         return await self._ends[self._asked[call.id].id]
 
-    async def _ended(self, row: Row) -> Row:
+    async def _ended(self, row: Row) -> End:
         raise NotImplementedError

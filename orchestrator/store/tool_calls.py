@@ -86,7 +86,7 @@ def start(conn: Connection, owner_id: str, tool_call_ids: list[str]) -> None:
 
 def park(conn: Connection, owner_id: str, tool_call_id: str) -> None:
     """Note that the call did not run after all: it waits for the owner."""
-    _update(conn, owner_id, tool_call_id, state="planned")
+    _update(conn, owner_id, tool_call_id, state="planned", ran_arguments=None)
 
 
 def change_arguments(

@@ -13,6 +13,7 @@ from pydantic import ValidationError as ModelError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from servers.kit.accounts.border import SignInBorder
 from servers.kit.errors import (
     InvalidInput,
     SignInRequired,
@@ -21,6 +22,7 @@ from servers.kit.errors import (
     argument_errors,
     deliberate_in,
 )
+from servers.kit.gate.current import acting_for
 from servers.kit.gate.wording import one_line, visible
 
 PREVIEWS_PATH: Final = "/previews"
@@ -85,6 +87,13 @@ class Previews:
     def __init__(self) -> None:
         self._tools: dict[str, Tool] = {}
 
+    def add_check(self, name: str, check: Tool) -> None:
+        """Without a function, a preview of the tool of that name only says for whom a call is.
+
+        `check` takes the arguments of the tool and does nothing.
+        """
+        self._tools[name] = check
+
     def add(self, name: str, function: PreviewFunction) -> None:
         """`function` takes the arguments of the tool of that name, and changes nothing."""
 
@@ -124,7 +133,7 @@ class Previews:
                 raise
             known = sorted(self.arguments_of(tool))
             raise InvalidInput(argument_errors(tool, known, error.__cause__)) from error
-        return Preview.model_validate(result.structured_content)
+        return Preview.model_validate(result.structured_content or {})
 
     async def told(self, tool: str, arguments: Mapping[str, Any]) -> str | None:
         """The same as lines for a question to a person; None for a tool without previews.
@@ -141,7 +150,7 @@ class Previews:
         lines = [f"{line.name}: {line.value}" for line in preview.lines]
         # Each line behind a bar that no text can fake.
         lines += [f"  | {line}" for line in (preview.text or "").splitlines()]
-        return "\n".join(lines)
+        return "\n".join(lines) or None
 
 
 def is_preview_path(path: str) -> bool:
@@ -149,8 +158,17 @@ def is_preview_path(path: str) -> bool:
     return path.startswith(f"{PREVIEWS_PATH}/")
 
 
-def add_preview_route(mcp: FastMCP[Any], previews: Previews) -> None:
-    """`POST /previews/TOOL` with `{"arguments": {...}}`."""
+def add_preview_route(mcp: FastMCP[Any], previews: Previews, border: SignInBorder | None) -> None:
+    """`POST /previews/TOOL` with `{"arguments": {...}}`; says for which account it would be, too.
+
+    The account is looked at first: nobody should be asked about a call that cannot be made.
+    """
+
+    async def told(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        account = await border.account_of(tool, arguments) if border is not None else None
+        with acting_for(account):
+            preview = await previews.preview(tool, arguments)
+        return {"account": account, **preview.model_dump(mode="json")}
 
     @mcp.custom_route(f"{PREVIEWS_PATH}/{{tool}}", methods=["POST"])
     async def read_preview(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]  # it is a route
@@ -159,20 +177,31 @@ def add_preview_route(mcp: FastMCP[Any], previews: Previews) -> None:
             return JSONResponse({"error": f"The tool {tool!r} has no previews."}, 404)
         try:
             asked = _Asked.model_validate_json(await request.body())
-            preview = await previews.preview(tool, asked.arguments)
+            return JSONResponse(await told(tool, asked.arguments))
         except ModelError:
             return JSONResponse({"error": 'The body has to be {"arguments": {...}}.'}, 422)
         except InvalidInput as error:
             return JSONResponse({"error": str(error)}, 422)
         except SignInRequired as error:
-            details = {"account": error.account, "capability": error.capability}
-            told = {"code": "sign_in_required", "message": str(error), "reason": error.reason}
-            return JSONResponse({"error": told | details}, 409)
+            return JSONResponse({"error": _sign_in(error, mcp.name, border)}, 409)
         except UpstreamError as error:
             return JSONResponse(
                 {"error": str(error)}, 502 if isinstance(error, Unavailable) else 409
             )
-        return JSONResponse(preview.model_dump(mode="json"))
+
+
+def _sign_in(
+    needed: SignInRequired, server: str, border: SignInBorder | None
+) -> dict[str, str | None]:
+    return {
+        "code": "sign_in_required",
+        "message": str(needed),
+        "server": server,
+        "provider": border.provider if border is not None else None,
+        "account": needed.account,
+        "capability": needed.capability,
+        "reason": needed.reason,
+    }
 
 
 class _Asked(BaseModel):

@@ -71,7 +71,7 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
             self._accounts = Accounts(self.manifest.name, sign_in, provider)
             self._sign_in_border = SignInBorder(self.manifest, self._accounts)
         border = self._sign_in_border
-        self._gate = Gate(self.manifest, self._previews, border.check_account if border else None)
+        self._gate = Gate(self.manifest, self._previews, border.account_of if border else None)
         self._own_lifespan = lifespan
         self.is_read_only = False
         """Whether nobody may use more than the tools that read, whatever their token."""
@@ -99,7 +99,7 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         self._mcp_server.get_tool_input_schema = self._input_schema
         add_routes(self, self._gate)
         add_file_route(self, self.files)
-        add_preview_route(self, self._previews)
+        add_preview_route(self, self._previews, border)
         if self._accounts is not None:
             add_account_routes(self, self._accounts)
 
@@ -152,7 +152,12 @@ class FleetServer(FastMCP[Lifespan], Generic[Lifespan]):
         tool.parameters = inlined(tool.parameters)
         tool.output_schema = inlined(tool.output_schema)
         self._input_schemas[name] = tool.parameters
-        self._gate.add_tool(tool, Tool.from_function(_without_effect(function), name=name))
+        check = Tool.from_function(_without_effect(function), name=name)
+        self._gate.add_tool(tool, check)
+        if self.manifest.tools[name].is_gated and self.manifest.tools[name].capability is not None:
+            # Whoever asks the owner has to know for which account they would approve it.
+            self._previews.add_check(name, check)
+            policy["preview"] = True
         self.add_tool(tool)
         return function
 

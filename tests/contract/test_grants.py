@@ -77,6 +77,15 @@ def test_a_server_takes_the_grant_whoever_made_the_key(tmp_path: Path, comes_fir
     assert grant.taint == ("mail from é",)
 
 
+def test_a_grant_for_one_call_says_for_which_account(tmp_path: Path) -> None:
+    def account_in(**changes: Any) -> str | None:
+        return verified(minted(tmp_path, **changes), key_of(tmp_path)).account
+
+    assert account_in(account="anna@example.org") == "anna@example.org"
+    assert account_in() is None
+    assert account_in(account="anna@example.org", scope="standing", by="standing approval") is None
+
+
 @pytest.mark.parametrize("by", ["web", "terminal", "api", "standing approval", "undo"])
 def test_a_server_knows_everyone_who_may_decide(tmp_path: Path, by: str) -> None:
     assert verified(minted(tmp_path, by=by), key_of(tmp_path)).by == by

@@ -144,12 +144,13 @@ def granted(
     scope: GrantScope = "once",
     by: str = "web",
     grant_id: str = "grant_1",
+    account: str | None = None,
     **meta: Any,
 ) -> dict[str, Any]:
     """The `_meta` with which the orchestrator sends a call that its owner approved."""
     grant = GrantKeys(data_dir).mint(
         NAME, tool, owner="owner", call_id=call_id, arguments=arguments, scope=scope, by=by,
-        grant_id=grant_id,
+        grant_id=grant_id, account=account,
     )  # fmt: skip
     return {
         "flotilla/call_id": call_id,

@@ -31,6 +31,7 @@ from servers.kit.errors import (
     Unavailable,
     UpstreamError,
 )
+from servers.kit.gate.current import approved_account
 from servers.kit.manifest import SignIn
 from servers.kit.settings import KitSettings, SystemdSettings
 
@@ -247,7 +248,8 @@ class Accounts:
 
     async def _held(self, account: str | None, capability: str) -> Held:
         rows = await self._opened().rows()
-        return self._standing.held(rows, _normal(account), capability)
+        # What was approved for one account does not run for another that became the default.
+        return self._standing.held(rows, _normal(account) or approved_account(), capability)
 
     def _opened(self) -> AccountStore:
         if self._store is None:

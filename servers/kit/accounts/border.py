@@ -1,8 +1,9 @@
 """Turns a missing sign-in into a question to the right person, or into an error that helps."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastmcp.exceptions import ToolError
 from fastmcp.server.context import Context
@@ -52,13 +53,22 @@ class SignInBorder(Middleware):
         async with self._addresses.opened():
             yield
 
-    async def check_account(self, message: CallToolRequestParams) -> None:
-        """Raises UpstreamError when the account that a call needs does not work."""
-        tool = self._manifest.tools[message.name]
+    @property
+    def provider(self) -> str:
+        """The title of where the owner signs in."""
+        return self._accounts.provider.title
+
+    async def account_of(self, name: str, arguments: Mapping[str, Any]) -> str | None:
+        """The account that a call of this tool is for; None where it needs none.
+
+        Raises UpstreamError when that account does not work.
+        """
+        tool = self._manifest.tools[name]
         if tool.capability is None:
-            return
-        named = (message.arguments or {}).get(tool.account) if tool.account is not None else None
-        await self._accounts.access(named, tool.capability)
+            return None
+        named = arguments.get(tool.account) if tool.account is not None else None
+        named = named if isinstance(named, str) else None
+        return (await self._accounts.access(named, tool.capability)).account
 
     async def on_call_tool(
         self,

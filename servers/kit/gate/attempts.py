@@ -13,7 +13,7 @@ from mcp.types import CallToolResult, TextContent
 
 from servers.kit.errors import SignInRequired, TooLarge, UpstreamError
 from servers.kit.gate import journal, refusals, tickets
-from servers.kit.gate.current import begin_call
+from servers.kit.gate.current import acting_for, begin_call
 from servers.kit.gate.grants import GrantRefused
 from servers.kit.gate.journal import Call
 from servers.kit.gate.ledger import Ledger, LedgerUnavailable
@@ -178,7 +178,8 @@ async def _ended(call: Call, run: Run) -> Ended | SignInRequired:
     """
     current = begin_call(call.call_id)
     try:
-        result = await run()
+        with acting_for(call.account):
+            result = await run()
     except ToolError as error:
         if isinstance(error.__cause__, SignInRequired):
             if not current.has_acted:

@@ -1,5 +1,7 @@
 """Which call a tool runs for: what upstreams call an idempotency key can be made from its id."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ class CurrentCall:
 
 
 _current: ContextVar[CurrentCall] = ContextVar("current_call")
+_account: ContextVar[str | None] = ContextVar("account", default=None)
 
 
 def begin_call(call_id: str) -> CurrentCall:
@@ -21,6 +24,24 @@ def begin_call(call_id: str) -> CurrentCall:
     call = CurrentCall(call_id)
     _current.set(call)
     return call
+
+
+@contextmanager
+def acting_for(account: str | None) -> Generator[None]:
+    """Meanwhile, in this task and those it starts, the default account is this one.
+
+    What was approved for an account runs for it, whatever becomes the default meanwhile.
+    """
+    token = _account.set(account)
+    try:
+        yield
+    finally:
+        _account.reset(token)
+
+
+def approved_account() -> str | None:
+    """The account that what runs here was approved for; None: whichever is the default."""
+    return _account.get()
 
 
 def current_call_id() -> str:

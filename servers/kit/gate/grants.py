@@ -36,6 +36,8 @@ class Grant:
     scope: Literal["once", "standing"]
     by: Literal["web", "terminal", "api", "standing approval", "undo"]
     taint: tuple[str, ...]
+    account: str | None = None
+    """For whom one call was approved; a standing permission is for all accounts."""
 
 
 _GRANT = TypeAdapter(Grant)

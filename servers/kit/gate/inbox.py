@@ -60,7 +60,7 @@ class Inbox:
             "level": call.level,
             "effect": call.effect,
             "reason": ticket.why,
-            "account": account_in(ticket.arguments, tool),
+            "account": call.account or account_in(ticket.arguments, tool),
             "undoable": tool.undo is not None,
             "client": call.client,
             "expires_at": _rfc3339(ticket.expires_at),

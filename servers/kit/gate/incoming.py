@@ -48,6 +48,8 @@ class AskState(BaseModel):
     call_id: CallId
     is_approved: bool = False
     """Whether the person at the client approved exactly this call already."""
+    account: str | None = None
+    """Whose call they were asked about."""
 
 
 def call_meta_of(ctx: Context) -> CallMeta:

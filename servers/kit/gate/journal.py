@@ -36,6 +36,8 @@ class Call:
     grant_id: str | None = None
     decision: audit.Decision = "not_needed"
     decided_by: audit.DecidedBy | None = None
+    account: str | None = None
+    """Whose it is, and for whom it was approved; None where no account is needed, or none asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from servers.kit.gate.permission import (
     AccountCheck,
     Permissions,
     Refused,
+    another_account,
     brought_along,
     need_of,
 )
@@ -83,20 +84,41 @@ class Judge:
                 return known
             raise
         need = need_of(permit.call, permit)
-        if need is None:
+        if need is None and not permit.may_pass_limits:
             attempt = await self._carried_out(permit, run)
             if not isinstance(attempt, journal.OverLimit):
                 return attempt
             need = Need("limit", attempt.why)
         elif (known := await self._attempts.known(call)) is not None:
             return known
+        permission: Permit | Refused = permit
+        if need is not None:
+            permission = await self._obtained(call, need, message, meta, ctx)
+        while isinstance(permission, Permit):
+            if (other := await self._other_account(permission, message)) is None:
+                return await self._permitted(permission, run)
+            anew = message.model_copy(update={"request_state": None, "input_responses": None})
+            permission = await self._obtained(call, other, anew, meta, ctx)
+        return permission
+
+    async def _obtained(
+        self, call: Call, need: Need, message: CallToolRequestParams, meta: CallMeta, ctx: Context
+    ) -> Permit | Refused:
         # Whoever asks them, the owner has to read it, and it is stored until they did.
         if len(canonical_json(message.arguments or {})) > MAX_ASKED_BYTES:
             return refusals.arguments_too_large(call.call_id, MAX_ASKED_BYTES)
-        permission = await self._permissions.obtain(call, need, message=message, meta=meta, ctx=ctx)
-        if not isinstance(permission, Permit):
-            return permission
-        return await self._permitted(permission, run)
+        return await self._permissions.obtain(call, need, message=message, meta=meta, ctx=ctx)
+
+    async def _other_account(self, permit: Permit, message: CallToolRequestParams) -> Need | None:
+        """Why the owner has to be asked again: the call is for another account now."""
+        approved = permit.call.account
+        try:
+            account = await self._permissions.account_of(permit.call, message)
+        except SignInRequired as error:
+            raise _needs_sign_in(permit, error) from error
+        if account is None or account == approved:
+            return None
+        return Need("level", another_account(approved, account))
 
     async def _permitted(self, permit: Permit, run: Run) -> CallToolResult:
         attempt = await self._carried_out(permit, run)
@@ -111,7 +133,13 @@ class Judge:
         try:
             return await self._attempts.carry_out(permit, run)
         except SignInRequired as error:
-            # A grant or a ticket comes again with the call; what was said at the client does not.
-            is_approved = permit.call.decided_by == "elicitation"
-            state = AskState(call_id=permit.call.call_id, is_approved=is_approved)
-            raise NeedsSignIn(error, state) from error
+            raise _needs_sign_in(permit, error) from error
+
+
+def _needs_sign_in(permit: Permit, why: SignInRequired) -> NeedsSignIn:
+    # A grant or a ticket comes again with the call; what was said at the client does not.
+    call, is_approved = permit.call, permit.call.decided_by == "elicitation"
+    account = call.account if is_approved else None
+    return NeedsSignIn(
+        why, AskState(call_id=call.call_id, is_approved=is_approved, account=account)
+    )

@@ -1,22 +1,23 @@
 """How a call that asks gets its permission: a grant, the person at the client, or a ticket."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from fastmcp.server.context import Context
 from fastmcp.tools.base import InputRequiredToolResult
 from mcp.types import CallToolRequestParams, CallToolResult
 
 from servers.kit.gate import elicitation, journal, refusals
+from servers.kit.gate.current import acting_for
 from servers.kit.gate.grants import verified_grant
 from servers.kit.gate.incoming import AskState, CallMeta, asked_before
 from servers.kit.gate.journal import Call
 from servers.kit.gate.ledger import Ledger
 from servers.kit.gate.permit import Need, Permit
 from servers.kit.gate.ticket_desk import TicketDesk
-from servers.kit.gate.wording import account_in, question
+from servers.kit.gate.wording import account_in, one_line, question
 from servers.kit.manifest import ASKS, Manifest
 from servers.kit.previews import Previews
 
@@ -24,8 +25,11 @@ ALWAYS_ASKS = 3
 
 Refused: TypeAlias = CallToolResult | InputRequiredToolResult
 """The answer instead of running: an error, a stored result, or a question to the client."""
-AccountCheck: TypeAlias = Callable[[CallToolRequestParams], Awaitable[None]]
-"""Raises UpstreamError when the account that a call needs does not work."""
+AccountCheck: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[str | None]]
+"""The account that a call of this tool is for; None where it needs none.
+
+Raises UpstreamError when that account does not work.
+"""
 
 
 def need_of(call: Call, permit: Permit) -> Need | None:
@@ -43,7 +47,7 @@ def brought_along(call: Call, message: CallToolRequestParams, meta: CallMeta, ke
     """What was approved at the client before, or by the grant in `_meta`. Raises GrantRefused."""
     asked = asked_before(message)
     if asked is not None and asked.is_approved:
-        return _approved_at_client(call)
+        return _approved_at_client(call, asked.account)
     if meta.grant is None:
         return Permit(call)
     grant = verified_grant(
@@ -63,7 +67,9 @@ def brought_along(call: Call, message: CallToolRequestParams, meta: CallMeta, ke
         decided_by=grant.by,
         taint=call.taint or grant.taint,
     )
-    return Permit(granted, may_pass_limits=grant.scope == "once")
+    if grant.scope == "standing":
+        return Permit(granted)
+    return Permit(replace(granted, account=_same(grant.account)), may_pass_limits=True)
 
 
 class Permissions:
@@ -98,7 +104,7 @@ class Permissions:
         instead of asking about a call whose account does not work.
         """
         if meta.caller_asks:
-            await self._account_works(message)
+            await self.account_of(call, message)
             return refusals.approval_required(
                 call.call_id, reason=need.reason, why=need.why, how="Its caller asks the owner."
             )
@@ -106,38 +112,56 @@ class Permissions:
             asked = await self._elicited(call, need, message, ctx)
             if asked is not None:
                 return asked
+        return await self._ticketed(call, need, message)
+
+    async def account_of(self, call: Call, message: CallToolRequestParams) -> str | None:
+        """The account that the call is for now; None where it needs none.
+
+        Raises UpstreamError when that account does not work.
+        """
+        if self._check_account is None:
+            return None
+        return await self._check_account(call.tool, message.arguments or {})
+
+    async def _ticketed(
+        self, call: Call, need: Need, message: CallToolRequestParams
+    ) -> Permit | CallToolResult:
         # What it asked for before may have ended by now: it is told so whatever the account does.
+        if (end := await self._desk.end_of(call)) is not None:
+            return end
+        call = replace(call, account=await self.account_of(call, message))
         arguments, preview = message.arguments or {}, None
         if not await self._desk.knows(call):
-            await self._account_works(message)
-            preview = await self._previews.told(call.tool, arguments)
+            preview = await self._told(call, arguments)
         return await self._desk.present(call, need, arguments, preview)
 
-    async def _account_works(self, message: CallToolRequestParams) -> None:
-        if self._check_account is not None:
-            await self._check_account(message)
+    async def _told(self, call: Call, arguments: Mapping[str, Any]) -> str | None:
+        with acting_for(call.account):
+            return await self._previews.told(call.tool, arguments)
 
     async def _elicited(
         self, call: Call, need: Need, message: CallToolRequestParams, ctx: Context
     ) -> Permit | Refused | None:
         if elicitation.is_modern(ctx):
-            answer = elicitation.answer_in(message)
-            if message.request_state is None or answer is None:
+            answer, asked = elicitation.answer_in(message), asked_before(message)
+            if asked is None or answer is None:
+                call = replace(call, account=await self.account_of(call, message))
                 text = await self._question(call, need, message)
-                state = AskState(call_id=call.call_id).model_dump_json()
-                return elicitation.asking_result(text, state)
+                state = AskState(call_id=call.call_id, account=call.account)
+                return elicitation.asking_result(text, state.model_dump_json())
+            call = replace(call, account=asked.account)
         else:
+            call = replace(call, account=await self.account_of(call, message))
             text = await self._question(call, need, message)
             if (answer := await elicitation.ask_now(ctx, text)) is None:
                 return None
         if answer.is_approved:
-            return _approved_at_client(call)
+            return _approved_at_client(call, call.account)
         denied = replace(call, decided_by="elicitation")
         await self._ledger.write(journal.note_refusal, denied, "denied", time.time())
         return refusals.denied(call.call_id, answer.reason)
 
     async def _question(self, call: Call, need: Need, message: CallToolRequestParams) -> str:
-        await self._account_works(message)
         tool = self._manifest.tools[call.tool]
         arguments = message.arguments or {}
         return question(
@@ -146,11 +170,23 @@ class Permissions:
             arguments=arguments,
             is_undoable=tool.undo is not None,
             why=need.why,
-            account=account_in(arguments, tool),
-            preview=await self._previews.told(call.tool, arguments),
+            account=call.account or account_in(arguments, tool),
+            preview=await self._told(call, arguments),
         )
 
 
-def _approved_at_client(call: Call) -> Permit:
-    approved = replace(call, decision="approved", decided_by="elicitation")
+def another_account(approved: str | None, now: str) -> str:
+    """Why what was approved is to be asked about again: a sentence for the owner."""
+    if approved is None:
+        return f"It was approved when nobody could say for which account: it is for {now}."
+    return f"It was approved for {one_line(approved)}, and it is for another account now: {now}."
+
+
+def _same(account: str | None) -> str | None:
+    """The account as accounts are kept."""
+    return None if account is None else account.strip().lower()
+
+
+def _approved_at_client(call: Call, account: str | None) -> Permit:
+    approved = replace(call, decision="approved", decided_by="elicitation", account=account)
     return Permit(approved, may_pass_limits=True)

@@ -25,6 +25,7 @@ class Permit:
 
     call: Call
     may_pass_limits: bool = False
+    """Whether exactly this call was approved: then for `call.account` and for no other."""
     ticket_id: str | None = None
     """The ticket to close once the client has the call's result."""
 

@@ -59,8 +59,15 @@ _TABLES = (
         BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END""",
 )
 _PREVIEWS = ("ALTER TABLE tickets ADD COLUMN preview TEXT",)
+_ACCOUNTS = (
+    "ALTER TABLE calls ADD COLUMN account TEXT",
+    "ALTER TABLE tickets ADD COLUMN account TEXT",
+    "DROP INDEX tickets_by_hash",
+    """CREATE UNIQUE INDEX tickets_by_call ON tickets (hash, coalesce(account, ''))
+        WHERE state <> 'used'""",
+)
 
 
 def prepare(conn: sqlite3.Connection) -> None:
     """Makes the tables in an empty file. Raises NewerSchema."""
-    make_tables(conn, _TABLES, _PREVIEWS)
+    make_tables(conn, _TABLES, _PREVIEWS, _ACCOUNTS)

@@ -90,6 +90,7 @@ def _described(manifest: Manifest, ticket: Ticket) -> str:
     return "\n".join(
         [
             f"{ticket.ticket_id}: {visible(call.tool)}, asked for by {one_line(call.client)}",
+            *([f"Account: {one_line(call.account)}"] if call.account is not None else []),
             *readable(ticket.arguments, ALL_CHARS),
             *previewed(ticket.preview),
             "It can be undone." if is_undoable else "It cannot be undone.",

@@ -32,7 +32,17 @@ class TicketDesk:
 
     async def knows(self, call: Call) -> bool:
         """Whether this call was asked for before, and its client not yet told the end."""
-        return await self._ledger.read(tickets.is_open, call.hash)
+        return await self._ledger.read(tickets.is_open, call.hash, call.account)
+
+    async def end_of(self, call: Call) -> CallToolResult | None:
+        """How the same call ended that was asked for before, told once; None: it did not run.
+
+        Whichever account it was for: its client asked for it in the same words.
+        """
+        for ticket in await self._ledger.read(tickets.open_of, call.hash):
+            if (run := await self._run(ticket)) is not None:
+                return run
+        return None
 
     async def present(
         self, call: Call, need: Need, arguments: Mapping[str, Any], preview: str | None = None

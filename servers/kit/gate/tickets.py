@@ -49,6 +49,7 @@ class Ticket:
 _COLUMNS = """ticket_id, call, arguments, reason, why, state, created_at, expires_at,
     decided_by, decision_reason, approval_id, approval_url, preview"""
 _OPEN = "hash = ? AND state <> 'used'"
+_OPEN_FOR = f"{_OPEN} AND account IS ?"
 
 
 def open_ticket(
@@ -61,16 +62,16 @@ def open_ticket(
     now_s: float,
     preview: str | None = None,
 ) -> Ticket:
-    """The open ticket for exactly this call, made when there is none.
+    """The open ticket for exactly this call and account, made when there is none.
 
     Open is every ticket that is not used up; the same call asked for twice has one.
     """
-    if (existing := find(conn, call.hash, now_s)) is not None:
+    if (existing := find(conn, call.hash, now_s, account=call.account)) is not None:
         return existing
     ticket_id = f"ticket_{secrets.token_hex(8)}"
     conn.execute(
         "INSERT INTO tickets (ticket_id, hash, call, arguments, reason, why, state, created_at,"
-        " expires_at, preview) VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?)",
+        " expires_at, preview, account) VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?)",
         (
             ticket_id,
             call.hash,
@@ -81,37 +82,43 @@ def open_ticket(
             now_s,
             now_s + LIFE_S,
             preview,
+            call.account,
         ),
     )
     return get(conn, ticket_id)
 
 
-def find(conn: sqlite3.Connection, call_hash: str, now_s: float) -> Ticket | None:
-    """The open ticket for a call of that hash. Needs a write: it may have to expire it first."""
+def find(
+    conn: sqlite3.Connection, call_hash: str, now_s: float, *, account: str | None = None
+) -> Ticket | None:
+    """The open ticket for a call of that hash and account.
+
+    Needs a write: it may have to expire it first.
+    """
     expire(conn, now_s)
-    return _one(conn, _OPEN, call_hash)
+    return next(iter(_found(conn, _OPEN_FOR, call_hash, account)), None)
 
 
-def is_open(conn: sqlite3.Connection, call_hash: str) -> bool:
-    """Whether there is an open ticket for a call of that hash, even one that has to expire."""
-    return _one(conn, _OPEN, call_hash) is not None
+def is_open(conn: sqlite3.Connection, call_hash: str, account: str | None) -> bool:
+    """Whether there is an open ticket for such a call, even one that has to expire."""
+    return bool(_found(conn, _OPEN_FOR, call_hash, account))
+
+
+def open_of(conn: sqlite3.Connection, call_hash: str) -> list[Ticket]:
+    """The open tickets for calls of that hash, one for each account, oldest first."""
+    return _found(conn, f"{_OPEN} ORDER BY created_at", call_hash)
 
 
 def get(conn: sqlite3.Connection, ticket_id: str) -> Ticket:
     """The ticket of that id. Raises LookupError."""
-    if (ticket := _one(conn, "ticket_id = ?", ticket_id)) is None:
+    if not (found := _found(conn, "ticket_id = ?", ticket_id)):
         raise LookupError(f"there is no approval {ticket_id!r}")
-    return ticket
+    return found[0]
 
 
 def pending(conn: sqlite3.Connection, now_s: float) -> list[Ticket]:
     """What waits for the owner, oldest first."""
-    rows = conn.execute(
-        f"SELECT {_COLUMNS} FROM tickets WHERE state = 'pending' AND expires_at > ?"  # noqa: S608
-        " ORDER BY created_at",
-        (now_s,),
-    )
-    return [_ticket(row) for row in rows]
+    return _found(conn, "state = 'pending' AND expires_at > ? ORDER BY created_at", now_s)
 
 
 def decide(
@@ -198,12 +205,9 @@ def purge(conn: sqlite3.Connection, now_s: float) -> None:
     )
 
 
-def _one(conn: sqlite3.Connection, where: str, value: str) -> Ticket | None:
-    row = conn.execute(
-        f"SELECT {_COLUMNS} FROM tickets WHERE {where}",  # noqa: S608, own text
-        (value,),
-    ).fetchone()
-    return None if row is None else _ticket(row)
+def _found(conn: sqlite3.Connection, where: str, *values: str | float | None) -> list[Ticket]:
+    rows = conn.execute(f"SELECT {_COLUMNS} FROM tickets WHERE {where}", values)  # noqa: S608, own text
+    return [_ticket(row) for row in rows]
 
 
 def _ticket(row: tuple[Any, ...]) -> Ticket:

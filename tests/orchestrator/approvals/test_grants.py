@@ -52,6 +52,7 @@ def test_a_grant_says_exactly_one_call_and_is_signed_with_the_servers_key(tmp_pa
         "scope": "once",
         "by": "web",
         "taint": ["mail from é"],
+        "account": None,
     }
     key = (tmp_path / "grant_keys" / "mail").read_bytes()
     assert part(signature) == hmac.digest(key, payload.encode(), hashlib.sha256)

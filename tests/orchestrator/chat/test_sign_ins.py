@@ -25,6 +25,7 @@ from tests.orchestrator.chat.test_waiting import crashed
 
 READ = Call("effects__read_errand", {"errand": "milk"})
 SEND = Call("effects__send_errand", {"errand": "milk", "to": "bo@example.org"})
+TELL = Call("effects__tell_time", {"to": "bo"})
 SENT = {"errand": "milk", "to": "bo@example.org"}
 
 
@@ -190,11 +191,13 @@ async def test_an_account_that_was_signed_out_in_the_middle_is_asked_about_by_it
 
 
 async def test_what_was_approved_runs_once_on_that_approval_after_the_sign_in(
-    chat: Chat, fake: FakeOpenRouter, errands: SignInServer
+    chat: Chat, fake: FakeOpenRouter, errands: SignInServer, google: FakeGoogle
 ) -> None:
+    await sign_in(chat, errands, "write")
     fake.script(calls(SEND), text("Sent."))
     turn = await chat.send("Send Bo the milk.")
     [approval_id] = await chat.asked(turn.id)
+    google.oauth.revoke(ANNA)
     await chat.decide(approval_id, arguments=SENT | {"errand": "oat milk"})
     [question] = await asked(chat, turn.id)
     assert errands.effects() == []
@@ -208,12 +211,14 @@ async def test_what_was_approved_runs_once_on_that_approval_after_the_sign_in(
 
 
 async def test_a_crash_between_question_and_sign_in_loses_nothing(
-    tmp_path: Path, fake: FakeOpenRouter, errands: SignInServer
+    tmp_path: Path, fake: FakeOpenRouter, errands: SignInServer, google: FakeGoogle
 ) -> None:
     fake.script(calls(SEND))
     async with running_chat(tmp_path, fake, None, effects=errands) as chat:
+        await sign_in(chat, errands, "write")
         turn = await chat.send("Send Bo the milk.")
         [approval_id] = await chat.asked(turn.id)
+        google.oauth.revoke(ANNA)
         await chat.decide(approval_id)
         [question] = await asked(chat, turn.id)
         await until_waiting(chat, turn.id)
@@ -236,7 +241,7 @@ async def test_a_crash_between_question_and_sign_in_loses_nothing(
 async def test_an_answer_that_followers_saw_before_a_crash_is_not_told_twice(
     tmp_path: Path, fake: FakeOpenRouter, errands: SignInServer
 ) -> None:
-    fake.script(calls(READ, SEND))
+    fake.script(calls(READ, TELL))
     async with running_chat(tmp_path, fake, None, effects=errands) as chat:
         turn = await chat.send("Read, then send.")
         [question] = await asked(chat, turn.id)
@@ -283,7 +288,7 @@ async def test_a_question_that_nobody_answers_in_time_ends_by_itself(
 async def test_stop_ends_the_wait_and_leaves_a_valid_history(
     chat: Chat, fake: FakeOpenRouter, errands: SignInServer
 ) -> None:
-    fake.script(calls(READ, SEND))
+    fake.script(calls(READ, TELL))
     turn = await chat.send("Read, then send.")
     [question] = await asked(chat, turn.id)
     await until_waiting(chat, turn.id)
@@ -316,7 +321,7 @@ async def test_a_server_that_is_never_content_is_asked_only_so_often(
 
 
 async def test_a_program_is_told_where_to_sign_in_and_may_call_again(
-    tmp_path: Path, chat: Chat, errands: SignInServer
+    tmp_path: Path, chat: Chat, errands: SignInServer, google: FakeGoogle
 ) -> None:
     settings = ChatSettings(model_layers=lambda: (), timezone="UTC", limits=TurnLimits())
     rooms = (chat.database, chat.aggregator, chat.inbox, GrantKeys(errands.data_dir), chat.files)
@@ -327,8 +332,19 @@ async def test_a_program_is_told_where_to_sign_in_and_may_call_again(
         url = ended.outcome.structured["error"]["sign_in_url"]
         assert url.endswith("/oauth/effects/start?capability=read")
 
+        unasked = await direct.call(chat.owner_id, SEND.name, SENT, call_id="two")
+        assert isinstance(unasked, Ended)
+        assert (unasked.outcome.status, unasked.outcome.error_code) == (
+            "failed",
+            "sign_in_required",
+        )
+        url = unasked.outcome.structured["error"]["sign_in_url"]
+        assert url.endswith("/oauth/effects/start?capability=write")
+        await sign_in(chat, errands, "read", "write")
         waiting = await direct.call(chat.owner_id, SEND.name, SENT, call_id="two")
         assert isinstance(waiting, Waiting)
+        assert waiting.approval.account == ANNA
+        google.oauth.revoke(ANNA)
         await chat.decide(waiting.approval.id)
         await sign_in(chat, errands, "read", "write")
         again = await direct.call(chat.owner_id, READ.name, {"errand": "milk"}, call_id="one")

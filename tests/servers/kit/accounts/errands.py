@@ -38,6 +38,10 @@ class Errands(EffectsInMemory):
         self.server = sign_in_server(self.data_dir / "effects.txt")
         self.server.use_settings(self.settings, SystemdSettings())
 
+    def granted(self, tool: str, arguments: dict[str, Any], **options: Any) -> dict[str, Any]:
+        """As the orchestrator sends what was approved for Anna."""
+        return super().granted(tool, arguments, **{"account": ANNA, **options})
+
     @asynccontextmanager
     async def accounts(self) -> AsyncGenerator[Accounts]:
         """The accounts as another process of this server has them."""
@@ -55,6 +59,10 @@ class Errands(EffectsInMemory):
             )
             back = await asyncio.to_thread(consented, begun.url)
             return await completed(accounts, back)
+
+    async def make_default(self, account: str) -> None:
+        async with self.accounts() as accounts:
+            await accounts.make_default(account)
 
     async def forget(self, account: str = ANNA) -> None:
         async with self.accounts() as accounts:

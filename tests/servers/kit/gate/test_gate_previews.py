@@ -93,12 +93,12 @@ async def test_the_terminal_shows_what_a_ticket_is_for(effects: EffectsInMemory)
     assert f"email: bo@example.org\n{TOLD}" in shown
 
 
-@pytest.fixture
-def old_file(ledger_path: Path) -> Path:
-    """A ledger of the version before tickets had previews."""
+@pytest.fixture(params=[(schema._TABLES,), (schema._TABLES, schema._PREVIEWS)])
+def old_file(ledger_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A ledger of a version before tickets had previews, or accounts."""
     ledger_path.parent.mkdir(parents=True, exist_ok=True)
     conn = sqlite3.connect(ledger_path)
-    make_tables(conn, schema._TABLES)
+    make_tables(conn, *request.param)
     conn.execute("INSERT INTO audit VALUES (1, '{}', 'h')")
     conn.commit()
     conn.close()
@@ -113,7 +113,7 @@ async def test_an_older_ledger_is_brought_up_to_date(old_file: Path) -> None:
 
     for _ in range(2):
         async with Ledger(old_file) as ledger:
-            assert await ledger.read(found) == ("preview", 2, 1)
+            assert await ledger.read(found) == ("account", 3, 1)
 
 
 def test_only_the_servers_own_token_may_ask(effects_process: EffectsServer) -> None:
@@ -128,6 +128,7 @@ def test_only_the_servers_own_token_may_ask(effects_process: EffectsServer) -> N
     assert httpx2.post(url, json=body).status_code == 401
     assert ask(client).status_code == 403
     assert ask(effects_process.token).json() == {
+        "account": None,
         "lines": [{"name": "Item", "value": "note i1"}],
         "text": "What i1 says.\nCost: 0",
     }
