@@ -248,6 +248,38 @@ def test_what_was_approved_runs_after_a_sign_in_without_being_asked_again(
     assert len(turn.all_of("approval_requested")) == 1
 
 
+def test_what_was_approved_for_an_account_is_not_done_for_the_next_default(
+    house: GoogleHouse, anna: Person
+) -> None:
+    bo = "bo@example.org"
+    house.google.person(bo)
+    house.google.oauth.chosen = bo
+    house.sign_in("gmail", "read", "organise", account=bo)
+    house.google.oauth.chosen = ANNA
+    letter = anna.mail.receive("Ina <ina@example.org>", "Old news")
+
+    def plan() -> Any:
+        [found] = yield [("gmail__search", {"query": "from:ina"})]
+        ids = [one["message_id"] for one in found["items"]]
+        [refused] = yield [("gmail__trash", {"message_ids": ids})]
+        return f"Not trashed: {refused}"
+
+    def default(account: str) -> None:
+        path = f"/api/accounts/gmail/{account}"
+        assert house.ask("PATCH", path, {"is_default": True}).status_code == 200
+
+    turn = house.follow("Away with the news of Ina.", plan)
+    asked = turn.wait_for("approval_requested")
+    default(bo)
+    house.approve(turn)
+    again = house.deny(turn, 2)
+    default(ANNA)
+    turn.finish()
+    assert (asked["account"], again["account"]) == (ANNA, bo)
+    assert [status for status, _ in results(turn)] == ["done", "denied"]
+    assert "TRASH" not in letter.labels
+
+
 def test_more_is_permitted_when_a_call_needs_it(house: GoogleHouse, anna: Person) -> None:
     cara = "cara@example.org"
     house.google.person(cara)
