@@ -47,6 +47,21 @@ def google() -> Generator[FakeGoogle]:
         yield fake
 
 
+OF_EACH_SERVER = ("tools-list", "server-stateless")
+"""What depends on the server; all else is the kit's, so that two servers are enough of it."""
+PAIRS = [
+    pytest.param(
+        manifest.name,
+        scenario,
+        marks=()
+        if scenario in OF_EACH_SERVER or manifest.name in ("calculator", "gmail")
+        else pytest.mark.long,
+    )
+    for manifest in all_manifests()
+    for scenario in SCENARIOS
+]
+
+
 @pytest.fixture(scope="module", params=[manifest.name for manifest in all_manifests()])
 def server_process(
     request: pytest.FixtureRequest, google: FakeGoogle, tmp_path_factory: pytest.TempPathFactory
@@ -66,7 +81,7 @@ def inspect(server: ServerProcess, home: Path, *arguments: str) -> subprocess.Co
     )
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize(("server_process", "scenario"), PAIRS, indirect=["server_process"])
 def test_a_server_conforms(server_process: ServerProcess, scenario: str, tmp_path: Path) -> None:
     judged = run_program(
         "@modelcontextprotocol/conformance",
