@@ -40,8 +40,8 @@ class Standing:
             except NotConfigured as error:
                 raise NotAllowed(str(error)) from error
             raise SignInRequired(
-                f"Nobody has signed in to {self._provider.title} here: the owner has to sign in,"
-                f" and permit to {self.capability(capability).title}.",
+                f"Nobody has signed in to {self._provider.title} yet. This takes a sign-in that"
+                f" lets the server {self.capability(capability).title}.",
                 reason="no_account",
                 capability=capability,
                 # "me", "work": nobody could sign in as that. The same call is told who there is.
@@ -54,8 +54,8 @@ class Standing:
         wanted = self.capability(capability)
         if not row.scopes.issuperset(wanted.scopes):
             raise SignInRequired(
-                f"{row.account} has not permitted to {wanted.title}: the owner has to permit it at"
-                f" {self._provider.title}.",
+                f"{row.account} does not let the server {wanted.title} yet. This takes another"
+                f" sign-in at {self._provider.title}.",
                 reason="scope",
                 capability=capability,
                 account=row.account,

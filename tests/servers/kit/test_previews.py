@@ -52,7 +52,8 @@ def test_the_preview_gets_the_arguments_of_the_call() -> None:
     answer = _post(_server(None), "add", {"arguments": {"item_id": "apple", "count": "3"}})
 
     assert answer.status_code == 200
-    assert answer.json() == {"lines": [{"name": "Item", "value": "3 of apple"}], "text": None}
+    lines = [{"name": "Item", "value": "3 of apple"}]
+    assert answer.json() == {"account": None, "lines": lines, "text": None}
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,8 @@ def test_the_preview_gets_the_arguments_of_the_call() -> None:
             {
                 "code": "sign_in_required",
                 "message": "Sign in.",
+                "server": "probe",
+                "provider": None,
                 "reason": "ended",
                 "account": "a@b.c",
                 "capability": "read",

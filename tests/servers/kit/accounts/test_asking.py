@@ -31,8 +31,8 @@ async def test_the_orchestrator_is_told_before_it_asks_for_an_approval(
     assert answer == {
         "error": {
             "code": "sign_in_required",
-            "message": "Nobody has signed in to Google here: the owner has to sign in, and permit"
-            " to change your errands. Nothing was done.",
+            "message": "Nobody has signed in to Google yet. This takes a sign-in that lets the"
+            " server change your errands. Nothing was done.",
             "server": "effects",
             "provider": "Google",
             "account": None,
@@ -130,7 +130,7 @@ async def test_more_rights_are_asked_for_when_they_are_needed(
         assert (await made(client, "add_errand", {"errand": "milk"}))["errand"] == "milk"
 
     assert person.asked == ["url"]
-    assert "has not permitted to change your errands" in person.read[0]
+    assert "does not let the server change your errands" in person.read[0]
     async with errands.accounts() as accounts:
         [account] = await accounts.listed()
     assert account.capabilities == ["read", "write"]

@@ -49,7 +49,7 @@ async def test_a_call_goes_on_by_itself_after_the_sign_in(
     # To read; to write as well, before anybody is asked to approve; and after the approval.
     assert person.asked == ["url", "url", "form", "form", "url"]
     assert person.read[0] == (
-        "Errands: Nobody has signed in to Google here: the owner has to sign in, and permit to"
+        "Errands: Nobody has signed in to Google yet. This takes a sign-in that lets the server"
         " read your errands."
     )
     assert [effect.tool for effect in server.effects()] == ["send_errand"] * 2
@@ -75,7 +75,7 @@ async def test_a_client_that_cannot_ask_is_told_where_to_sign_in(
     assert again["sign_in_url"] == url
     assert refused == {
         "code": "sign_in_required",
-        "message": "Nobody has signed in to Google here: the owner has to sign in, and permit to"
+        "message": "Nobody has signed in to Google yet. This takes a sign-in that lets the server"
         f" change your errands. Nothing was done. Sign in at {url} and make exactly this call"
         " again then.",
         "server": "effects",

@@ -184,7 +184,7 @@ async def test_an_account_forgotten_during_a_renewal_stays_forgotten(
 async def test_a_renewal_that_permits_less_is_seen(ended: Accounts, toy: ToyProvider) -> None:
     toy.withheld = {"mail.write"}
 
-    with pytest.raises(SignInRequired, match="has not permitted to write mail"):
+    with pytest.raises(SignInRequired, match="does not let the server write mail"):
         await ended.access(None, "write")
     assert (await ended.access(None, "read")).account == ANNA
 

@@ -180,7 +180,7 @@ async def test_another_capability_adds_to_what_was_permitted(
     accounts: Accounts, toy: ToyProvider
 ) -> None:
     await signed_in(accounts, "read")
-    with pytest.raises(SignInRequired, match="has not permitted to write mail") as caught:
+    with pytest.raises(SignInRequired, match="does not let the server write mail") as caught:
         await accounts.access(ANNA, "write")
     again = await signed_in(accounts, "write", account=ANNA.upper())
 
