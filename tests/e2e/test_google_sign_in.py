@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Request, StorageState, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.conftest import sign_in_link
@@ -62,19 +62,27 @@ def nobody_signed_in(home: Installation) -> None:
             assert gone.status_code == 200, gone.text
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_url(home: Installation) -> str:
     return f"http://localhost:{home.port}"
 
 
-@pytest.fixture
-def owner(browser: Browser, home: Installation, own_url: str) -> Iterator[BrowserContext]:
-    """A browser in which the owner is signed in to Flotilla."""
+@pytest.fixture(scope="module")
+def signed_in(browser: Browser, home: Installation, own_url: str) -> StorageState:
+    """Once for all tests: there may be ten sign-ins a minute."""
     context = browser.new_context()
     page = context.new_page()
     page.goto(sign_in_link(home).replace(home.url, own_url))
     expect(page.get_by_label("Message", exact=True)).to_be_visible()
-    page.close()
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture
+def owner(browser: Browser, signed_in: StorageState) -> Iterator[BrowserContext]:
+    """A browser in which the owner is signed in to Flotilla."""
+    context = browser.new_context(storage_state=signed_in)
     yield context
     context.close()
 

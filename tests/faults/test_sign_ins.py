@@ -31,14 +31,19 @@ class SignInHouse(GatedHouse):
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[SignInHouse]:
+def google() -> Iterator[FakeGoogle]:
+    with FakeGoogle() as fake:
+        fake.person(ANNA)
+        yield fake
+
+
+@pytest.fixture
+def house(tmp_path: Path, google: FakeGoogle) -> Iterator[SignInHouse]:
     port = free_port()
     data_dir = tmp_path / "data"
     data_dir.mkdir()
     with ExitStack() as stack:
         fake = stack.enter_context(running_fake())
-        google = stack.enter_context(FakeGoogle())
-        google.person(ANNA)
         url = f"http://127.0.0.1:{port}"
         server = stack.enter_context(
             running_sign_in(data_dir, google, FLOTILLA_ORCHESTRATOR_URL=url)
@@ -54,10 +59,12 @@ def house(tmp_path: Path) -> Iterator[SignInHouse]:
 
 
 def test_all_is_killed_between_question_and_sign_in_and_the_approved_call_runs_once(
-    house: SignInHouse,
+    house: SignInHouse, google: FakeGoogle
 ) -> None:
+    house.effects.sign_in("write")
     turn = house.say([("send_errand", ERRAND)])
     approval = turn.wait_for("approval_requested")
+    google.oauth.revoke(ANNA)
     assert house.approve(approval["approval_id"]).status_code == 200
     asked = turn.wait_for("question_asked")
     house.installation.kill()

@@ -89,6 +89,9 @@ class Judge:
             if not isinstance(attempt, journal.OverLimit):
                 return attempt
             need = Need("limit", attempt.why)
+        elif need is None and self._manifest.tools[call.tool].capability is None:
+            # At once: whoever sent it may leave, and then only what has begun goes on.
+            return await self._permitted(permit, run)
         elif (known := await self._attempts.known(call)) is not None:
             return known
         permission: Permit | Refused = permit
