@@ -55,7 +55,7 @@ expected-statuses = {json.dumps(ACCEPTED + statuses)}
 @pytest.mark.parametrize(
     ("phases", "examples"),
     [
-        ("examples,coverage,fuzzing", "10"),
+        ("examples,coverage,fuzzing", "4"),
         pytest.param("examples,coverage,fuzzing,stateful", "50", marks=pytest.mark.long),
     ],
 )

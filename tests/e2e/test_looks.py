@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 AXE = ROOT / "frontend/node_modules/axe-core/axe.min.js"
 CORPUS = ROOT / "frontend/tests/corpus/answer.md"
 RUN_AXE = """
-axe.run({resultTypes: ['violations']}).then(({violations}) =>
+axe.run({resultTypes: ['violations'], preload: false}).then(({violations}) =>
     violations.map(({id, nodes}) => `${id}: ${nodes.map(({html}) => html).join(' ')}`))
 """
 WATCH_SHIFTS = """
