@@ -444,6 +444,8 @@ def test_nothing_moves_when_pictures_arrive(chat: ChatPage, model: FakeOpenRoute
 def test_axe_finds_nothing_where_files_are(sight: str, open_page: OpenPage, model: FakeOpenRouter):
     chat = open_page(**SIGHTS[sight])
     chat.evaluate(AXE.read_text())
+    # What has to do with files is loaded after the page has started.
+    chat.page.wait_for_load_state("networkidle")
     bring(chat, "drag", REPORT)
     expect(chat.page.get_by_text("Drop files to attach them")).to_be_visible()
     assert chat.evaluate(RUN_AXE) == []
